@@ -1,0 +1,242 @@
+"""What a frame, a latent and a control are: the one description that games, data, networks and players share."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+KINDS = ("keys", "vector", "pose", "camera")
+
+
+def strict(cls, data: dict, where: str):
+    """Build dataclass `cls` from a JSON dict; unknown or missing keys raise ValueError naming both."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{where}: expected an object, got {type(data).__name__}")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {unknown}; {cls.__name__} knows {sorted(fields)}")
+    missing = [
+        n
+        for n, f in fields.items()
+        if n not in data
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{where}: missing keys {missing} of {cls.__name__}")
+    try:
+        return cls(**data)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyBinding:
+    """One key combination and what it does to the control.
+
+    Discrete: holding `keys` chooses action `index` (the longest combination held wins). MultiBinary: sets element
+    `index`. Box: adds `value` to element `index` (the sum is clipped to the space).
+    """
+
+    keys: tuple[str, ...]  # names as pygame.key.name gives them: "left", "a", "space"
+    index: int
+    value: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "keys", tuple(self.keys))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlSpec:
+    """What the player injects for one latent: its space, the names of its elements, and the keys that drive it."""
+
+    kind: str = "keys"  # which encoder of controls.py reads it: keys | vector | pose | camera
+    space: str  # "Discrete" | "MultiBinary" | "Box"; a Box is [-1, 1] per element
+    size: int  # n of Discrete, n of MultiBinary, elements of a flat Box
+    names: tuple[str, ...] = ()  # one per element
+    keymap: tuple[KeyBinding, ...] = ()
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"control kind {self.kind!r}; expected one of {KINDS}")
+        if self.space not in ("Discrete", "MultiBinary", "Box"):
+            raise ValueError(
+                f"control space {self.space!r}; expected Discrete, MultiBinary or Box"
+            )
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ValueError(f"control size {self.size!r}; expected a whole number >= 1")
+        bindings = tuple(
+            b if isinstance(b, KeyBinding) else strict(KeyBinding, b, "keymap") for b in self.keymap
+        )
+        object.__setattr__(self, "keymap", bindings)
+        object.__setattr__(self, "names", tuple(self.names))
+
+    @classmethod
+    def of(cls, env: gym.Env) -> ControlSpec:
+        """Read the control of any Gymnasium env: its action space, and `control_names` / `keymap` where it has them."""
+        space = env.action_space
+        names = tuple(getattr(env.unwrapped, "control_names", ()))
+        keymap = tuple(
+            KeyBinding(keys=keys, index=index, value=value)
+            for keys, index, value in getattr(env.unwrapped, "keymap", ())
+        )
+        if isinstance(space, gym.spaces.Discrete):
+            return cls(space="Discrete", size=int(space.n), names=names, keymap=keymap)
+        if isinstance(space, gym.spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
+            return cls(space="MultiBinary", size=int(space.n), names=names, keymap=keymap)
+        if isinstance(space, gym.spaces.Box) and len(space.shape) == 1:
+            size = int(space.shape[0])
+            return cls(kind="vector", space="Box", size=size, names=names, keymap=keymap)
+        raise ValueError(
+            f"action space {space}: expected Discrete, MultiBinary(n) or a flat Box; wrap the env to one of these"
+        )
+
+    def action_space(self) -> gym.Space:
+        """The Gymnasium space of one control."""
+        if self.space == "Discrete":
+            return gym.spaces.Discrete(self.size)
+        if self.space == "MultiBinary":
+            return gym.spaces.MultiBinary(self.size)
+        return gym.spaces.Box(-1.0, 1.0, (self.size,), np.float32)
+
+    @property
+    def width(self) -> int:
+        """Numbers per control on disk and in a batch: 1 for Discrete, else `size`."""
+        return 1 if self.space == "Discrete" else self.size
+
+    def to_row(self, action) -> np.ndarray:
+        """One action -> float32 [width], the form stored in datasets and fed to encoders.
+
+        Raises:
+            ValueError: the action is outside the space (expected and got are named).
+        """
+        space = self.action_space()
+        if self.space == "Discrete":
+            value = np.asarray(action)
+            fits = value.shape in ((), (1,)) and np.issubdtype(value.dtype, np.integer)
+            fits = fits and space.contains(int(value.reshape(-1)[0]))
+        elif self.space == "MultiBinary":
+            value = np.asarray(action)
+            fits = value.shape == (self.size,) and bool(np.isin(value, (0, 1)).all())
+        else:
+            value = np.asarray(action, dtype=np.float32)
+            fits = value.shape == (self.size,) and bool((np.abs(value) <= 1.0).all())
+        if not fits:
+            raise ValueError(f"action {action!r} is outside {space}; controls are {self.names}")
+        return value.astype(np.float32).reshape(self.width)
+
+    def from_row(self, row: np.ndarray):
+        """float32 [width] -> an action of the space; the inverse of `to_row`."""
+        if self.space == "Discrete":
+            return int(row[0])
+        return np.asarray(row).astype(np.int8 if self.space == "MultiBinary" else np.float32)
+
+    def neutral(self):
+        """The control of someone who touches nothing."""
+        return self.from_row(np.zeros(self.width, np.float32))
+
+    def from_keys(self, held: set[str]):
+        """The control for the keys held down (pygame key names)."""
+        row = np.zeros(self.width, np.float32)
+        longest = 0
+        for b in self.keymap:
+            if not set(b.keys) <= held:
+                continue
+            if self.space != "Discrete":
+                row[b.index] += b.value
+            elif len(b.keys) > longest:
+                row[0], longest = b.index, len(b.keys)
+        if self.space == "MultiBinary":
+            row = (row > 0).astype(np.float32)
+        elif self.space == "Box":
+            row = row.clip(-1, 1)
+        return self.from_row(row)
+
+    def keys_to_action(self) -> dict[tuple[str, ...], Any]:
+        """Every combination of the first key of each element -> action, as `gymnasium.utils.play` wants it."""
+        if self.space == "Discrete":
+            return {b.keys: b.index for b in self.keymap}
+        first: dict[tuple[int, float], str] = {}
+        for b in self.keymap:
+            if len(b.keys) == 1:
+                first.setdefault((b.index, b.value), b.keys[0])
+        combos: dict[tuple[str, ...], Any] = {}
+        for count in range(len(first) + 1):
+            for keys in itertools.combinations(first.values(), count):
+                combos[tuple(sorted(keys))] = self.from_keys(set(keys))
+        return combos
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSpec:
+    """A world's rhythm and shapes. Shared by a game, its dataset and its dream."""
+
+    game: str
+    height: int  # pixels, a multiple of `stride`
+    width: int  # pixels, a multiple of `stride`
+    control: ControlSpec
+    frame_fps: int = 24  # RGB frames per second
+    k: int = 4  # frames per latent: 1, 2 or 4
+    stride: int = 8  # pixels per latent cell, each way
+    channels: int = 16  # latent channels C
+    scenes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # attribute -> its values
+
+    def __post_init__(self):
+        if isinstance(self.control, dict):
+            object.__setattr__(self, "control", strict(ControlSpec, self.control, "control"))
+        object.__setattr__(self, "scenes", {n: tuple(v) for n, v in self.scenes.items()})
+        for name in ("height", "width", "frame_fps", "k", "stride", "channels"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"spec {name}={value!r}; expected a whole number >= 1")
+        if self.k not in (1, 2, 4):
+            raise ValueError(f"spec k={self.k}; expected 1, 2 or 4 frames per latent")
+        if self.height % self.stride or self.width % self.stride:
+            raise ValueError(
+                f"frame {self.height}x{self.width} is not a multiple of the VAE stride {self.stride}"
+            )
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of one latent."""
+        return self.channels, self.height // self.stride, self.width // self.stride
+
+    @property
+    def steps_per_second(self) -> int:
+        """Env steps (latents) per second: `metadata["render_fps"]`."""
+        return max(1, round(self.frame_fps / self.k))
+
+    def scene_row(self, scene: dict[str, str]) -> np.ndarray:
+        """{attribute: value} -> int64 [attributes] of indices; attributes left out raise ValueError.
+
+        Raises:
+            ValueError: an unknown attribute or value, with the known ones.
+        """
+        unknown = sorted(set(scene) - set(self.scenes))
+        if unknown:
+            raise ValueError(f"scene attributes {unknown} unknown; this world has {dict(self.scenes)}")
+        row = []
+        for name, values in self.scenes.items():
+            if scene.get(name) not in values:
+                raise ValueError(f"scene {name}={scene.get(name)!r}; expected one of {values}")
+            row.append(values.index(scene[name]))
+        return np.asarray(row, np.int64)
+
+    def scene_of(self, row) -> dict[str, str]:
+        """The inverse of `scene_row`."""
+        return {name: values[int(i)] for (name, values), i in zip(self.scenes.items(), row, strict=True)}
+
+    def to_dict(self) -> dict:
+        """JSON form; `WorldSpec.from_dict` reads it back and rejects unknown keys."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> WorldSpec:
+        """Raises ValueError: unknown or missing keys, or values out of range."""
+        return strict(cls, data, "spec")
