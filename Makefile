@@ -1,0 +1,53 @@
+# make play      play the shipped world           make play ARGS="--game runner"
+# make test      the tests, on CPU                make test ARGS="-k cache"
+# make lint      ruff and pyright
+#
+# Each sets up .venv first, once. Needs make and Python >= 3.11; another one is chosen by PYTHON=python3.12.
+# On Linux a plain torch is the CUDA build (a few GB). TORCH=cpu takes the small CPU build, TORCH=cu126 a certain CUDA:
+# the first time, `make play TORCH=cpu`. pip's own settings (PIP_CONSTRAINT, PIP_INDEX_URL, ...) are honoured.
+
+PYTHON ?= python3
+VENV   ?= .venv
+TORCH  ?=
+ARGS   ?=
+
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup play test lint format clean
+
+help: ## show this text
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+setup: $(READY) ## .venv with everything in it
+
+# Runs again only when pyproject.toml changes. pip's answer goes through, so an error is read where it happens.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "aapt_env needs Python 3.11 or newer, but '$(PYTHON)' is" \
+	    "$$($(PYTHON) --version 2>/dev/null || echo 'not found'); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(if $(TORCH),$(BIN)/python -m pip install torch --index-url https://download.pytorch.org/whl/$(TORCH))
+	$(BIN)/python -m pip install -e ".[dev]"
+	@touch $@
+
+play: $(READY) ## play a world; --game driving unless ARGS names one
+	$(BIN)/python -m aapt_env.play $(if $(findstring --game,$(ARGS)),,--game driving) $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(READY) ## let ruff do what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
