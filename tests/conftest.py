@@ -1,4 +1,4 @@
-"""Settings for every test: no window, no sound, few threads. torch is not imported here, so that quick tests stay quick."""
+"""Settings for every test: no window, no sound, few threads. Quick tests stay quick: torch is not imported here."""
 
 import os
 

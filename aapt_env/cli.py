@@ -1,0 +1,299 @@
+"""`aapt`: record, train, play, eval, bench, ship and games; `python -m aapt_env.cli` is the same.
+
+A verb is a frozen dataclass whose fields are its flags and whose `run` imports the module that does the work, so that
+`aapt --help` needs no torch. `play`, `eval` and `bench` hand their flags on to a module that can also be run by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gymnasium as gym
+import tyro
+from tyro.conf import Positional, arg, subcommand
+from tyro.constructors import PrimitiveConstructorSpec
+
+from aapt_env import __version__, paths
+
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+HANDED_ON = {"play": "aapt_env.play", "eval": "aapt_env.evaluate", "bench": "aapt_env.bench"}
+
+
+def parse_count(text: str) -> int:
+    """`5000`, `200k`, `1.5M` -> a whole number >= 1.
+
+    Raises:
+        ValueError: anything else; says what was expected.
+    """
+    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kmb]?)", text.strip().lower())
+    value = float(match[1].replace("_", "")) * UNITS[match[2]] if match else 0.0
+    if value < 1 or abs(value - round(value)) > 1e-6:
+        raise ValueError(f"expected a whole number >= 1 such as 5000, 200k or 1.5M, got {text!r}")
+    return round(value)
+
+
+def parse_seconds(text: str) -> float:
+    """`90s`, `9m`, `2h`, `1h30m` -> seconds, above 0.
+
+    Raises:
+        ValueError: anything else; says what was expected.
+    """
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise ValueError(
+            f"expected a time with its unit such as 90s, 9m, 2h or 1h30m, got {text!r}"
+        )
+    return total
+
+
+def _read_by(parse: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
+    """Tell tyro to read one word with `parse`; its ValueError becomes the message under the flag."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: parse(words[0]),
+        is_instance=lambda value: isinstance(value, (int, float)),
+        str_from_instance=lambda value: [f"{value:g}"],
+    )
+
+
+def _unless(default: str, metavar: str) -> Any:
+    """How --help names a flag whose default depends on something else."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+Count = Annotated[int, _read_by(parse_count, "COUNT")]
+Seconds = Annotated[float, _read_by(parse_seconds, "TIME")]
+Game = Annotated[Positional[str], arg(metavar="GAME")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Play a game with a policy and write the episodes, ready for training.
+
+    Example: aapt record driving --frames 200k --size 64
+    """
+
+    game: Game
+    """What to record: driving (one of ours, see `aapt games`), gym:ID (any Gymnasium environment) or dream:driving."""
+    frames: Annotated[Count, _unless("20k", "COUNT")] = 20_000
+    """RGB frames in all, over all workers: 5000, 200k, 1.5M."""
+    out: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    """Folder of the dataset."""
+    workers: Annotated[int, _unless("one per core", "N")] = os.cpu_count() or 1
+    """Processes that play at once."""
+    policy: Annotated[
+        str | None, _unless("the game's own, or random where it has none", "NAME")
+    ] = None
+    """Who plays."""
+    seed: int = 0
+    """The same seed, game and frames give the same dataset, whatever the number of workers."""
+    size: Annotated[int | None, _unless("64", "PIXELS")] = None
+    """Height and width of a square frame, a multiple of 8."""
+    height: Annotated[int | None, _unless("--size", "PIXELS")] = None
+    """A multiple of 8; goes with --width."""
+    width: Annotated[int | None, _unless("--size", "PIXELS")] = None
+    """A multiple of 8; goes with --height."""
+    k: Literal[1, 2, 4] = 4
+    """Frames per latent: how long one control is held."""
+    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    """Stop after this long, with whole episodes: 90s, 9m, 1h30m."""
+
+    def run(self) -> None:
+        """Record, by `aapt_env.data.record.record`."""
+        height, width = self._frame()
+        _import("aapt_env.data.record").record(
+            game=self.game,
+            out=self.out or paths.data_dir(self.game),
+            frames=self.frames,
+            workers=self.workers,
+            policy=self.policy,
+            seed=self.seed,
+            height=height,
+            width=width,
+            k=self.k,
+            max_seconds=self.time_limit,
+        )
+
+    def _frame(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        if self.size is not None and (self.height is not None or self.width is not None):
+            raise ValueError(
+                "--size is for square frames: give either --size, or --height and --width"
+            )
+        if (self.height is None) != (self.width is None):
+            raise ValueError("--height and --width go together; --size N is short for both")
+        size = 64 if self.size is None else self.size
+        return self.height or size, self.width or size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a world, through all stages, to a playable checkpoint in RUN/checkpoint.
+
+    Example: aapt train driving --recipe cpu --budget 2h
+    """
+
+    game: Game
+    """The game whose episodes are learned; its dataset is recorded first where there is none."""
+    recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
+    """smoke (seconds, for tests), cpu (64x64, about 2 hours on two cores), h100 (128x128, 25 minutes on one H100)."""
+    stage: Annotated[str | None, _unless("the recipe's, in turn", "STAGE")] = None
+    """Only this one: autoencode, diffusion, consistency, adversarial, long or outcome."""
+    budget: Annotated[Seconds | None, _unless("the recipe's", "TIME")] = None
+    """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
+    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    """Stop this command after so long, resumable and playable; the budget stays as it was: 90s, 9m."""
+    resume: bool = False
+    """Go on where the run in --out stopped."""
+    data: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    """Folder of the dataset."""
+    out: Annotated[Path | None, _unless("runs/GAME", "DIR")] = None
+    """Folder of the run."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes CUDA where there is one."""
+    seed: int = 0
+    """Of weights, noise and the order of clips."""
+
+    def run(self) -> None:
+        """Train, by `aapt_env.train.run.train`."""
+        flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        flags["data"] = self.data or paths.data_dir(self.game)
+        flags["out"] = self.out or paths.run_dir(self.game)
+        _import("aapt_env.train.run").train(**flags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ship:
+    """Copy a run's checkpoint to checkpoints/, from where `aapt play` and gym.make find it.
+
+    Example: aapt ship runs/driving
+    """
+
+    source: Annotated[Positional[Path], arg(metavar="RUN")]
+    """A training's folder, or a checkpoint's."""
+    out: Annotated[Path, arg(metavar="DIR")] = Path("checkpoints")
+    """Folder that holds a checkpoint per game."""
+
+    def run(self) -> None:
+        """Ship, by `aapt_env.checkpoint.ship`."""
+        place = _import("aapt_env.checkpoint").ship(paths.find_checkpoint(self.source), self.out)
+        print(f"shipped to {place}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Games:
+    """List the games that can be recorded and the worlds that can be played."""
+
+    def run(self) -> None:
+        """Print one line per game, then one per world."""
+        print("games (aapt record GAME):")
+        for name, text in _import("aapt_env.games").describe().items():
+            print(f"  {name:<12} {text}")
+        print("  gym:ID       any Gymnasium environment with pixels, such as gym:CarRacing-v3")
+        print("worlds (aapt play WORLD):")
+        worlds = paths.available_checkpoints()
+        for name, folder in worlds.items():
+            print(f"  {name:<12} {folder}")
+        if not worlds:
+            print("  none yet; train one with 'aapt train driving --recipe cpu'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Play a world with keyboard or gamepad. Flags: aapt play --help."""
+
+    game: Game = "driving"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Hold a dream against its game: twin, control, drift, motion, latency. Flags: aapt eval --help."""
+
+    game: Game = "driving"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Measure speed beside the floor of the hardware. Flags: aapt bench --help."""
+
+    game: Game = "driving"
+
+
+Verb = (
+    Annotated[Record, subcommand("record")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Play, subcommand("play")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Bench, subcommand("bench")]
+    | Annotated[Ship, subcommand("ship")]
+    | Annotated[Games, subcommand("games")]
+)
+
+
+def _import(module: str) -> Any:
+    """The module that does a verb's work, loaded when the verb is used."""
+    return importlib.import_module(module)
+
+
+def _hand_on(verb: str, words: list[str]) -> int | None:
+    """`aapt play driving ...` is `python -m aapt_env.play --game driving ...`."""
+    if words and not words[0].startswith("-"):
+        words = ["--game", *words]
+    return _import(HANDED_ON[verb]).main(words)
+
+
+def _do(words: list[str]) -> int:
+    """Run one command line; its exit status."""
+    if words in (["--version"], ["-V"]):
+        print(f"aapt {__version__}")
+        return 0
+    if words and words[0] in HANDED_ON:
+        return _hand_on(words[0], words[1:]) or 0
+    tyro.cli(
+        Verb,  # pyright: ignore[reportArgumentType]
+        prog="aapt",
+        description="A neural network that is the game: record, train, play. `aapt VERB --help` tells more.",
+        args=words or ["--help"],
+        config=(tyro.conf.FlagCreatePairsOff,),
+    ).run()
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    """An exception's message on one line; an OSError's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        named = [str(f) for f in (error.filename, error.filename2) if f is not None]
+        return ": ".join([*named, error.strerror])
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`aapt`: 0 when done, 2 after a sentence on stderr, 130 when interrupted. AAPT_DEBUG=1 shows tracebacks."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = " ".join(["aapt", *words[:1]])
+    try:
+        return _do(words)
+    except KeyboardInterrupt:
+        print(f"{verb}: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, gym.error.Error) as error:
+        if os.environ.get("AAPT_DEBUG"):
+            raise
+        print(f"{verb}: {_sentence(error)}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Where things lie: one resolver for checkpoints, datasets, trainings and the games of a checkout.
+
+`$AAPT_HOME/checkpoints`, then `./checkpoints`, the checkout's, the installed package's; then `./runs/<game>`, where a
+training keeps a playable checkpoint.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+CONFIG = "config.json"  # what makes a folder a checkpoint
+
+
+def folder_name(game: str) -> str:
+    """A game's name as a folder: `gym:ALE/Pong-v5` -> `gym-ALE-Pong-v5`."""
+    return game.replace(":", "-").replace("/", "-")
+
+
+def data_dir(game: str) -> Path:
+    """Where a game's episodes go unless --data or --out says otherwise."""
+    return Path("data") / folder_name(game)
+
+
+def run_dir(game: str) -> Path:
+    """Where a game's training goes unless --out says otherwise."""
+    return Path("runs") / folder_name(game)
+
+
+def checkout() -> Path | None:
+    """The git checkout (or unpacked source) this package is imported from; None for an installed wheel."""
+    root = PACKAGE.parent
+    return root if (root / "pyproject.toml").is_file() else None
+
+
+def checkpoint_dirs() -> list[Path]:
+    """The folders that hold one checkpoint per game, in the order they are searched; some may not exist."""
+    dirs = [Path("checkpoints"), PACKAGE / "_checkpoints"]
+    if root := checkout():
+        dirs.insert(1, root / "checkpoints")
+    if home := os.environ.get("AAPT_HOME"):
+        dirs.insert(0, Path(home).expanduser() / "checkpoints")
+    first: dict[Path, Path] = {}
+    for folder in dirs:
+        first.setdefault(folder.resolve(), folder)
+    return list(first.values())
+
+
+def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
+    """The checkpoint folder of a game, a run or a path.
+
+    Args:
+        name_or_path: a game's name (`driving`), a checkpoint folder, or a run folder with a `checkpoint` in it.
+
+    Returns:
+        A folder that has a `config.json`.
+
+    Raises:
+        ValueError: none found; says where it looked and what to do.
+    """
+    name = os.fspath(name_or_path)
+    if not name:
+        raise ValueError(
+            "a checkpoint's name is empty; expected a game such as 'driving', or a folder"
+        )
+    given = Path(name).expanduser()
+    places = [given / "checkpoint", given]  # a run first: it may keep a config.json of its own
+    places += [folder / folder_name(name) for folder in checkpoint_dirs()]
+    places += [run_dir(name) / "checkpoint"]
+    for place in places:
+        if (place / CONFIG).is_file():
+            return place
+    raise ValueError(_not_found(name, given, places))
+
+
+def available_checkpoints() -> dict[str, Path]:
+    """Every checkpoint that can be found by name: {folder name: folder}, each as `find_checkpoint` would give it."""
+    configs = [c for folder in checkpoint_dirs() for c in sorted(folder.glob(f"*/{CONFIG}"))]
+    found = {c.parent.name: c.parent for c in reversed(configs)}
+    runs = sorted(Path("runs").glob(f"*/checkpoint/{CONFIG}"))
+    return {c.parent.parent.name: c.parent for c in runs} | dict(sorted(found.items()))
+
+
+def ensure_games() -> None:
+    """Make `aapt_games` importable from a checkout that is not installed."""
+    root = checkout()
+    if root and importlib.util.find_spec("aapt_games") is None:
+        sys.path.append(str(root / "games"))
+
+
+def _not_found(name: str, given: Path, places: list[Path]) -> str:
+    """One sentence: what was asked for, where it was sought, and the cure."""
+    if given.is_dir() and (given.is_absolute() or name.startswith(".")):
+        return (
+            f"{name} is not a checkpoint: there is no {CONFIG} in it, nor in its 'checkpoint' folder; "
+            "give the folder that a training wrote, RUN/checkpoint"
+        )
+    known = ", ".join(available_checkpoints()) or "none"
+    looked = ", ".join(dict.fromkeys(str(p) for p in places))
+    return (
+        f"no checkpoint for {name!r} (looked in {looked}; worlds here: {known}); "
+        f"train one with 'aapt train {name} --recipe cpu', or give its folder with --checkpoint DIR"
+    )

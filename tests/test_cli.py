@@ -1,0 +1,210 @@
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from aapt_env import cli
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Stand-ins for the modules that do the work; what they are called with."""
+    seen = []
+    work = {
+        "aapt_env.data.record": {"record": lambda **flags: seen.append(("record", flags))},
+        "aapt_env.train.run": {"train": lambda **flags: seen.append(("train", flags))},
+        "aapt_env.checkpoint": {"ship": lambda run, out: seen.append(("ship", run, out)) or out},
+        "aapt_env.games": {"describe": lambda: {"driving": "drive"}},
+        "aapt_env.play": {"main": lambda words: seen.append(("play", words))},
+        "aapt_env.evaluate": {"main": lambda words: seen.append(("eval", words)) or 3},
+        "aapt_env.bench": {"main": lambda words: seen.append(("bench", words))},
+    }
+    monkeypatch.setattr(cli, "_import", lambda name: types.SimpleNamespace(**work[name]))
+    return seen
+
+
+def raising(error):
+    def run(*_args, **_flags):
+        raise error
+
+    return types.SimpleNamespace(record=run, train=run, main=run)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("1", 1), ("5000", 5000), ("200k", 200_000), ("1.5M", 1_500_000), ("10_000", 10_000)],
+)
+def test_counts(text, count):
+    assert cli.parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5", "2q", "1e6", "200 k", "1.2345k"])
+def test_bad_counts_say_what_is_expected(text):
+    with pytest.raises(ValueError, match="5000, 200k or 1.5M"):
+        cli.parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("9m", 540), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("1h2m3s", 3723)],
+)
+def test_durations(text, seconds):
+    assert cli.parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "0s", "-9m", "m", "30m1h", "2 h", "1d"])
+def test_bad_durations_say_what_is_expected(text):
+    with pytest.raises(ValueError, match="90s, 9m, 2h or 1h30m"):
+        cli.parse_seconds(text)
+
+
+def test_record_passes_every_flag_on(calls):
+    line = "record driving --frames 200k --workers 3 --out d --policy expert --seed 7 --size 128 --k 2 --time-limit 9m"
+    assert cli.main(line.split()) == 0
+    expected = dict(
+        game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
+    )
+    expected |= dict(height=128, width=128, k=2, max_seconds=540.0)
+    assert calls == [("record", expected)]
+
+
+def test_record_defaults(calls):
+    assert cli.main(["record", "gym:ALE/Pong-v5", "--height", "96", "--width", "128"]) == 0
+    flags = calls[0][1]
+    assert flags["out"] == Path("data/gym-ALE-Pong-v5")
+    assert (flags["height"], flags["width"], flags["max_seconds"]) == (96, 128, None)
+
+
+@pytest.mark.parametrize("sizes", ["--size 64 --width 96", "--height 96"])
+def test_record_refuses_half_a_size(calls, capsys, sizes):
+    assert cli.main(["record", "driving", *sizes.split()]) == 2
+    assert "--size" in capsys.readouterr().err
+    assert not calls
+
+
+def test_train_passes_every_flag_on(calls):
+    line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --data d --out o"
+    assert cli.main(line.split()) == 0
+    expected = dict(
+        game="driving", recipe="h100", stage="long", budget=1500.0, time_limit=540.0, resume=True
+    )
+    expected |= dict(data=Path("d"), out=Path("o"), device="auto", seed=0)
+    assert calls == [("train", expected)]
+
+
+def test_train_defaults_to_the_games_own_folders(calls):
+    assert cli.main(["train", "gym:CartPole-v1"]) == 0
+    flags = calls[0][1]
+    assert (flags["data"], flags["out"]) == (
+        Path("data/gym-CartPole-v1"),
+        Path("runs/gym-CartPole-v1"),
+    )
+    assert (flags["budget"], flags["time_limit"], flags["stage"], flags["resume"]) == (
+        None,
+        None,
+        None,
+        False,
+    )
+
+
+def test_play_eval_and_bench_hand_their_flags_on(calls):
+    assert cli.main(["play", "driving", "--fullscreen"]) == 0
+    assert cli.main(["eval", "--game", "driving"]) == 3
+    assert cli.main(["bench", "--help"]) == 0
+    assert calls == [
+        ("play", ["--game", "driving", "--fullscreen"]),
+        ("eval", ["--game", "driving"]),
+        ("bench", ["--help"]),
+    ]
+
+
+def test_ship_takes_the_checkpoint_of_a_run(calls, tmp_path, capsys):
+    checkpoint = tmp_path / "run" / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "config.json").write_text("{}")
+    assert cli.main(["ship", str(tmp_path / "run"), "--out", "there"]) == 0
+    assert calls == [("ship", checkpoint, Path("there"))]
+    assert "there" in capsys.readouterr().out
+
+
+def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli.paths, "available_checkpoints", lambda: {"maze": tmp_path})
+    assert cli.main(["games"]) == 0
+    out = capsys.readouterr().out
+    assert "driving" in out and "gym:ID" in out and f"{tmp_path}" in out
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("no dataset\n  in data/driving"), "aapt train: no dataset in data/driving\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.mp4"),
+            "aapt train: a.mp4: No such file or directory\n",
+        ),
+        (OSError("disk gone"), "aapt train: disk gone\n"),
+        (gym.error.NameNotFound("no Nope-v0"), "aapt train: no Nope-v0\n"),
+    ],
+)
+def test_an_error_is_one_sentence(monkeypatch, capsys, error, sentence):
+    monkeypatch.delenv("AAPT_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "_import", lambda name: raising(error))
+    assert cli.main(["train", "driving"]) == 2
+    assert capsys.readouterr().err == sentence
+    monkeypatch.setenv("AAPT_DEBUG", "1")
+    with pytest.raises(type(error)):
+        cli.main(["train", "driving"])
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_import", lambda name: raising(KeyboardInterrupt()))
+    assert cli.main(["play", "driving"]) == 130
+    assert capsys.readouterr().err == "aapt play: stopped by Ctrl-C\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "_import", lambda name: raising(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError):
+        cli.main(["train", "driving"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "record",
+        "record driving --frames many",
+        "train driving --budget 90",
+        "fly driving",
+        "train d --device x",
+    ],
+)
+def test_a_wrong_command_line_exits_2(calls, capsys, line):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(line.split())
+    assert stop.value.code == 2
+    assert not calls
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["record", "train", "ship", "games"])
+def test_help_of_every_verb(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([verb, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "None" not in text and "STR" not in text
+
+
+def test_help_and_version_as_a_program():
+    def run(*words):
+        command = [sys.executable, "-m", "aapt_env.cli", *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+    for verb in ("record", "train", "play", "eval", "bench", "ship", "games"):
+        assert verb in run()
+    assert run("--version").startswith("aapt ")

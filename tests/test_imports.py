@@ -1,0 +1,135 @@
+"""The arrows of the design, read from the import statements: who may know whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST = 0.3  # seconds for `import aapt_env`
+
+
+def files(*places):
+    """The Python files of modules and packages given as paths without .py; those not there are left out."""
+    for place in places:
+        path = ROOT / place
+        yield from (
+            sorted(path.rglob("*.py"))
+            if path.is_dir()
+            else filter(Path.exists, [path.with_suffix(".py")])
+        )
+
+
+def package_of(path):
+    """Dotted name of the package that a file's relative imports start from."""
+    parts = path.relative_to(
+        ROOT / "games" if "games" in path.relative_to(ROOT).parts[:1] else ROOT
+    ).parts
+    return ".".join(parts[:-1])
+
+
+def imports(path, *, at_import):
+    """Dotted names that a file imports; with `at_import`, only those that run when it is imported."""
+    found, queue = set(), [ast.parse(path.read_text(), str(path))]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package_of(path).split(".")[: -node.level + 1 or None] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+        elif at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            queue.extend(node.orelse)
+            continue
+        queue.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def offenders(places, forbidden, *, at_import=False):
+    """`file imports name` for every import of `forbidden` (or of what lies under it) in `places`."""
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files(*places)
+        for name in sorted(imports(path, at_import=at_import))
+        for ban in forbidden
+        if name == ban or name.startswith(ban + ".")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("places", "forbidden"),
+    [
+        (["games/aapt_games"], ["torch", "aapt_env"]),
+        (
+            ["aapt_env/spec", "aapt_env/controls", "aapt_env/model"],
+            [
+                "aapt_env.data",
+                "aapt_env.checkpoint",
+                "aapt_env.train",
+                "aapt_env.world",
+                "aapt_env.env",
+            ],
+        ),
+        (
+            ["aapt_env/data", "aapt_env/checkpoint"],
+            ["aapt_env.train", "aapt_env.world", "aapt_env.play", "aapt_env.cli"],
+        ),
+        (["aapt_env/train"], ["aapt_env.world", "aapt_env.env", "aapt_env.play"]),
+        (["aapt_env/world"], ["aapt_env.train", "aapt_env.env", "aapt_env.play"]),
+        (["aapt_env/env"], ["aapt_env.train", "aapt_env.play"]),
+    ],
+    ids=lambda names: " ".join(name.rpartition("/")[2] for name in names),
+)
+def test_arrows_only_run_down(places, forbidden):
+    assert offenders(places, forbidden) == []
+
+
+def test_play_knows_neither_world_nor_torch_when_imported():
+    forbidden = ["torch", "aapt_env.train", "aapt_env.world"]
+    assert offenders(["aapt_env/play"], forbidden, at_import=True) == []
+
+
+@pytest.mark.parametrize("module", ["aapt_env", "aapt_env.cli", "aapt_env.paths", "aapt_env.spec"])
+def test_the_shell_loads_no_heavy_library(module):
+    code = f"import sys, {module}; print(*sorted({{'torch', 'pygame', 'cv2', 'av'}} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
+
+
+def test_import_is_quick():
+    """The best of a few: other programs may be at work beside this one."""
+    code = "import time; start = time.perf_counter(); import aapt_env; print(time.perf_counter() - start)"
+    best = float("inf")
+    for _ in range(8):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+        best = min(best, float(done.stdout))
+        if best < FAST:
+            return
+    pytest.fail(f"import aapt_env took {best:.2f} s at best; expected below {FAST} s")
+
+
+def test_the_world_is_registered():
+    import gymnasium as gym
+
+    import aapt_env  # noqa: F401
+
+    spec = gym.spec("AAPT-World-v0")
+    assert isinstance(spec.entry_point, str) and isinstance(spec.vector_entry_point, str)
+    assert spec.max_episode_steps == 360
+
+
+def test_unknown_names_are_attribute_errors():
+    import aapt_env
+
+    with pytest.raises(AttributeError, match="no attribute 'Wurld'"):
+        _ = aapt_env.Wurld
+    assert aapt_env.WorldSpec.__name__ == "WorldSpec"
