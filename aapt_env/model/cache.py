@@ -1,0 +1,209 @@
+"""What a latent's tokens can see: three roads, one answer.
+
+`Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in fixed memory (play). All
+have `angles` for the queries and `append(layer, keys, values) -> (keys, values, bias)`. Tokens of position p see:
+
+    [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
+
+never the sink twice. Scene and sink (the prefix) never turn farther away than they can be in a training clip of W + 2 positions: beyond that
+they move along with the query. So endless play stays within the trained range of distances (AAPT v2, section 2.1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aapt_env.model.rope import Rope, rotate
+
+KV = list[tuple[Tensor, Tensor]]  # per layer: keys (not rotated), values [B, heads, n, d]
+Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
+
+
+class Scene:
+    """The scene tokens' own pass: they see only themselves, and their keys and values are collected."""
+
+    angles = None
+
+    def __init__(self):
+        self.kv: KV = []
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
+        """Collect and return as given."""
+        self.kv.append((k, v))
+        return k, v, None
+
+
+class Clip:
+    """The masked parallel pass over positions 1 ... T, T at most W + 2, where no distance is clipped."""
+
+    def __init__(self, rope: Rope, scene: KV, length: int, causal: bool = True):
+        position = torch.arange(1, length + 1, device=rope.grid.device, dtype=torch.float32)
+        if scene[0][0].dtype == torch.float64:
+            position = position.double()
+        self.angles = rope.tokens(position).flatten(0, 1)  # [T*N, d/2]
+        self.scene_angles = rope.scene(torch.zeros_like(position[:1]))[0]
+        self.scene = scene
+        self.bias = self.mask(length, rope.grid.shape[0], position) if causal else None
+
+    def mask(self, length: int, tokens: int, like: Tensor) -> Tensor:
+        """[T*N, S + T*N]: 0 where a token may look, -inf where it may not."""
+        block = torch.arange(length, device=like.device).repeat_interleave(tokens)
+        hidden = block[:, None] < block[None, :]
+        hidden = torch.nn.functional.pad(hidden, (self.scene[0][0].shape[2], 0))
+        return torch.zeros(hidden.shape, device=like.device).masked_fill(hidden, -torch.inf)
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
+        """Put the scene before the clip."""
+        scene_k, scene_v = self.scene[layer]
+        keys = torch.cat([rotate(scene_k, self.scene_angles), rotate(k, self.angles)], dim=2)
+        return keys, torch.cat([scene_v, v], dim=2), self.bias
+
+
+class GrowingCache:
+    """Grows by concatenation, so gradients flow through it; forgets exactly what the ring forgets.
+
+    Memory per layer: [ scene | position 1 | positions p-W ... p ], all rows of the batch at one age.
+    """
+
+    def __init__(self, rope: Rope, scene: KV, window: int):
+        self.rope, self.scene, self.window = rope, scene, window
+        self.age = 0  # latents generated so far
+        self.blocks: list[list[tuple[Tensor, Tensor]]] = [[] for _ in scene]
+        self.prepare()
+
+    def prepare(self) -> None:
+        """The angles of the coming position: its own, and the prefix's, moved along once it is W + 2 behind."""
+        k = self.scene[0][0]
+        kind = torch.float64 if k.dtype == torch.float64 else torch.float32
+        position = torch.tensor(self.age + 1, device=k.device, dtype=kind)
+        moved = (position - (self.window + 2)).clamp(min=0)
+        self.angles = self.rope.tokens(position)
+        self.scene_angles, self.sink_angles = self.rope.scene(moved), self.rope.tokens(moved + 1)
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
+        """Add the coming position's keys and values to `layer`; return all that it sees."""
+        scene_k, scene_v = self.scene[layer]
+        blocks = self.blocks[layer]
+        blocks.append((k if self.age == 0 else rotate(k, self.angles), v))
+        if len(blocks) > self.window + 2:
+            del blocks[1]
+        prefix = [rotate(scene_k, self.scene_angles), rotate(blocks[0][0], self.sink_angles)]
+        keys = torch.cat(prefix + [b[0] for b in blocks[1:]], dim=2)
+        return keys, torch.cat([scene_v] + [b[1] for b in blocks], dim=2), None
+
+    def advance(self) -> None:
+        """The position is complete in all layers."""
+        self.age += 1
+        self.prepare()
+
+    def detach(self) -> GrowingCache:
+        """The same memory without its history: where one segment of a long video ends and the next begins (AAPT v2, 2.3)."""
+        other = GrowingCache(self.rope, [(k.detach(), v.detach()) for k, v in self.scene], self.window)
+        other.blocks = [[(k.detach(), v.detach()) for k, v in layer] for layer in self.blocks]
+        other.age = self.age
+        other.prepare()
+        return other
+
+
+class RingCache:
+    """Fixed memory for endless play; every row of the batch has its own age.
+
+    Memory per layer, in blocks of N tokens after S scene tokens:
+
+        [ scene | sink | ring of W + 1: position p >= 2 sits in ring block (p - 2) mod (W + 1) ]
+
+    Keys of scene and sink are stored as they are and turned at each step; those of the ring are stored turned.
+    """
+
+    def __init__(self, rope: Rope, scene: KV, window: int):
+        k = scene[0][0]
+        batch, heads, self.scenes, dim = k.shape
+        self.rope, self.window, self.tokens = rope, window, rope.grid.shape[0]
+        shape = (len(scene), batch, heads, self.scenes + (window + 2) * self.tokens, dim)
+        self.keys, self.values = k.new_zeros(shape), k.new_zeros(shape)
+        self.age = torch.zeros(batch, dtype=torch.int64, device=k.device)
+        self.rows = torch.arange(batch, device=k.device)
+        self.put_scene(self.rows, scene)
+        self.prepare()
+
+    def put_scene(self, rows: Tensor, scene: KV) -> None:
+        """Write scene keys and values [n, heads, S, d] of `rows` [n]."""
+        for layer, (k, v) in enumerate(scene):
+            self.keys[layer, rows, :, : self.scenes] = k
+            self.values[layer, rows, :, : self.scenes] = v
+
+    def prepare(self) -> None:
+        """Per row: where the coming position goes, its angles, the prefix's angles, and which blocks are filled."""
+        age, w = self.age, self.window
+        kind = torch.float64 if self.keys.dtype == torch.float64 else torch.float32
+        position = (age + 1).to(kind)
+        moved = (position - (w + 2)).clamp(min=0)
+        self.angles = self.rope.tokens(position)[:, None]  # [B, 1, N, d/2]
+        scene = self.rope.scene(moved).expand(-1, self.scenes, -1)
+        self.prefix_angles = torch.cat([scene, self.rope.tokens(moved + 1)], dim=1)[:, None]
+        self.slot = torch.where(age == 0, 0, 1 + (age - 1) % (w + 1))
+        self.first = (age == 0)[:, None, None, None]
+        filled = (age + 1).clamp(max=w + 2) * self.tokens + self.scenes
+        column = torch.arange(self.keys.shape[3], device=age.device)
+        hidden = column[None, :] >= filled[:, None]
+        self.bias = torch.zeros(hidden.shape, device=age.device, dtype=kind)
+        self.bias = self.bias.masked_fill(hidden, -torch.inf)[:, None, None]  # [B, 1, 1, slots]
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
+        """Write the coming position's keys and values into `layer`; return all that it sees.
+
+        Raises:
+            RuntimeError: gradients are being recorded; a ring overwrites what they would need.
+        """
+        if k.requires_grad:
+            raise RuntimeError("RingCache overwrites its memory: train with GrowingCache, play under no_grad")
+        keys, values = self.keys[layer], self.values[layer]
+        stored = torch.where(self.first, k, rotate(k, self.angles))
+        self.blocks(keys)[self.rows, :, self.slot] = stored.to(keys.dtype)
+        self.blocks(values)[self.rows, :, self.slot] = v.to(values.dtype)
+        cut = self.scenes + self.tokens
+        seen = torch.cat([rotate(keys[:, :, :cut], self.prefix_angles), keys[:, :, cut:]], dim=2)
+        return seen, values, self.bias
+
+    def blocks(self, memory: Tensor) -> Tensor:
+        """[B, heads, S + (W+2)N, d] -> a view [B, heads, W+2, N, d] of what follows the scene."""
+        return memory[:, :, self.scenes :].unflatten(2, (self.window + 2, self.tokens))
+
+    def advance(self) -> None:
+        """The position is complete in all layers."""
+        self.age += 1
+        self.prepare()
+
+    def reset(self, rows: Tensor, scene: KV) -> None:
+        """Begin a new episode in `rows` [n] with scene keys and values of n rows; no other row changes."""
+        self.put_scene(rows, scene)
+        self.age[rows] = 0
+        self.prepare()
+
+    def select(self, rows: Tensor) -> RingCache:
+        """A new cache of copies of `rows` [n], repeats allowed: fork."""
+        other = object.__new__(RingCache)
+        other.__dict__.update(self.__dict__)
+        other.keys, other.values = self.keys[:, rows].clone(), self.values[:, rows].clone()
+        other.age, other.rows = self.age[rows].clone(), torch.arange(len(rows), device=rows.device)
+        other.prepare()
+        return other
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that the future depends on."""
+        return {"keys": self.keys.clone(), "values": self.values.clone(), "age": self.age.clone()}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go back to what `state()` gave.
+
+        Raises:
+            ValueError: shapes differ, that is another batch size or another world.
+        """
+        for name in ("keys", "values", "age"):
+            mine = getattr(self, name)
+            if name not in state or state[name].shape != mine.shape:
+                got = tuple(state[name].shape) if name in state else None
+                raise ValueError(f"cache state {name}: expected {tuple(mine.shape)}, got {got}")
+            mine.copy_(state[name])
+        self.prepare()

@@ -1,0 +1,185 @@
+"""The block-causal diffusion transformer that generator and critic share (AAPT v2, sections 2.1 and 2.2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from aapt_env.controls import check_maps, encoder
+from aapt_env.model.cache import KV, Clip, Scene
+from aapt_env.model.rope import Rope, rotate
+from aapt_env.spec import ControlSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkConfig:
+    """Sizes of the transformer."""
+
+    channels: int = 16  # latent channels C
+    rows: int = 8  # latent grid h
+    columns: int = 8  # latent grid w
+    patch: int = 2  # latent cells per token, each way
+    dim: int = 256  # width D
+    depth: int = 6  # blocks
+    heads: int = 4
+    window: int = 12  # W: latents seen before the current one, besides the sink
+    scenes: tuple[int, ...] = ()  # values per scene attribute; one scene token each
+
+    def __post_init__(self):
+        object.__setattr__(self, "scenes", tuple(self.scenes))
+        if self.dim % self.heads:
+            raise ValueError(f"{self.dim=} must be divisible by {self.heads=}")
+        if self.rows % self.patch or self.columns % self.patch:
+            raise ValueError(f"grid {self.rows}x{self.columns} must be divisible by {self.patch=}")
+        if self.window < 1 or self.depth < 1:
+            raise ValueError(f"{self.window=} and {self.depth=} must be at least 1")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per latent N."""
+        return self.rows * self.columns // self.patch**2
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of q [B, heads, n, d] over k, v [B, heads, m, d]; on a CPU plain products are faster than the fused kernel."""
+    if q.is_cuda:
+        bias = None if bias is None else bias.to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if bias is not None:
+        scores = scores + bias.to(scores.dtype)
+    return scores.softmax(dim=-1) @ v
+
+
+class Block(nn.Module):
+    """Attention and MLP, each shifted, scaled and gated by adaLN; queries and keys are normalised."""
+
+    def __init__(self, dim: int, heads: int, layer: int):
+        super().__init__()
+        self.heads, self.layer = heads, layer
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.query_norm, self.key_norm = nn.RMSNorm(dim // heads), nn.RMSNorm(dim // heads)
+        self.up, self.down = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.table = nn.Parameter(torch.zeros(6, dim))  # this block's own part of adaLN
+
+    def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
+        """x [B, T, n, D], modulation [B, T, 6, D], seen: one of the three roads of cache.py."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
+            (modulation + self.table)[:, :, :, None].unbind(2)
+        )
+        x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
+        hidden = F.gelu(self.up(modulate(x, shift_m, scale_m)), approximate="tanh")
+        return x + gate_m * self.down(hidden)
+
+    def attention(self, x: Tensor, seen) -> Tensor:
+        """[B, T, n, D] -> the same shape."""
+        length = x.shape[1]
+        qkv = rearrange(self.qkv(x), "b t n (three h d) -> three b h (t n) d", three=3, h=self.heads)
+        q, k, v = qkv.unbind(0)
+        q, k = self.query_norm(q).to(v.dtype), self.key_norm(k).to(v.dtype)
+        keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
+        if seen.angles is not None:
+            q = rotate(q, seen.angles)
+        y = attend(q, keys, values, bias)
+        return self.out(rearrange(y, "b h (t n) d -> b t n (h d)", t=length))
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """LayerNorm without weights, then scale and shift."""
+    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
+def wave(t: Tensor, size: int = 128) -> Tensor:
+    """Sinusoidal features of a diffusion time in [0, 1]: [...] -> [..., size]."""
+    t = t.to(torch.promote_types(t.dtype, torch.float32))
+    steps = torch.arange(size // 2, device=t.device, dtype=t.dtype)
+    speed = torch.exp(-math.log(10_000) * steps / (size // 2))
+    angle = t[..., None] * 1000 * speed
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
+class Trunk(nn.Module):
+    """Tokens of latents in, features out.
+
+    Position i reads `[x_i | latent_{i-1} | control maps_i]` on channels, the control vector and the time step through adaLN, and the scene
+    as a prefix of tokens that see only themselves.
+    """
+
+    def __init__(self, config: TrunkConfig, control: ControlSpec):
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.control = encoder(control, dim)
+        channels = 2 * config.channels + self.control.map_channels
+        self.enter = nn.Linear(channels * config.patch**2, dim)
+        self.time = nn.Sequential(nn.Linear(128, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.modulation = nn.Linear(dim, 6 * dim)
+        self.scene_table = nn.Embedding(sum(config.scenes), dim) if config.scenes else None
+        self.scene_modulation = nn.Parameter(torch.zeros(6, dim))
+        blocks = [Block(dim, config.heads, i) for i in range(config.depth)]
+        self.blocks = nn.ModuleList(blocks)
+        patches = config.rows // config.patch, config.columns // config.patch
+        self.rope = Rope(dim // config.heads, *patches)
+        offsets = torch.tensor((0, *config.scenes[:-1]), dtype=torch.int64).cumsum(0)
+        self.register_buffer("offsets", offsets[: len(config.scenes)], persistent=False)
+        nn.init.normal_(self.modulation.weight, std=0.02)
+        nn.init.zeros_(self.modulation.bias)
+
+    def scene(self, scene: Tensor) -> KV:
+        """Keys and values of the scene, once per episode: scene [B, attributes] int64 -> per layer [B, heads, S, d]."""
+        if self.scene_table is None:
+            x = self.enter.weight.new_zeros(scene.shape[0], 1, 0, self.config.dim)
+        else:
+            x = self.scene_table(scene + self.offsets)[:, None]  # [B, 1, S, D]
+        seen = Scene()
+        for block in self.blocks:
+            x = block(x, self.scene_modulation[None, None], seen)
+        return seen.kv
+
+    def clip(self, scene: Tensor, length: int, causal: bool = True) -> Clip:
+        """The context of a masked parallel pass over `length` latents, at most W + 2."""
+        if length > self.config.window + 2:
+            raise ValueError(
+                f"a parallel pass sees at most W + 2 = {self.config.window + 2} latents, got {length}"
+            )
+        return Clip(self.rope, self.scene(scene), length, causal)
+
+    def forward(
+        self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, seen, taps: tuple[int, ...] = ()
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """One pass.
+
+        Args:
+            x: [B, T, C, h, w] noise, noisy latents, or (critic) clean latents.
+            previous: [B, T, C, h, w] the latent before each.
+            controls: [B, T, k, width].
+            t: [B, T] diffusion time in [0, 1].
+            seen: a Clip, GrowingCache or RingCache.
+            taps: blocks after which features are also wanted.
+
+        Returns:
+            features [B, T, N, D], condition [B, T, D], features at the taps.
+        """
+        vector, maps = self.control(controls)
+        check_maps(maps, self.control.map_channels, (self.config.rows, self.config.columns))
+        inputs = [x, previous] if maps is None else [x, previous, maps]
+        p = self.config.patch
+        patches = rearrange(
+            torch.cat(inputs, dim=2), "b t c (h p) (w q) -> b t (h w) (c p q)", p=p, q=p
+        )
+        tokens = self.enter(patches)
+        condition = self.time(wave(t).to(self.enter.weight.dtype))
+        condition = F.silu(condition if vector is None else condition + vector)
+        modulation = self.modulation(condition).unflatten(-1, (6, -1))
+        tapped = []
+        for i, block in enumerate(self.blocks):
+            tokens = block(tokens, modulation, seen)
+            if i in taps:
+                tapped.append(tokens)
+        return tokens, condition, tapped
