@@ -14,6 +14,13 @@ ARGS   ?=
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
+define CHECK
+{ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "aapt_env needs Python 3.11 or newer, but '$(PYTHON)' is" \
+    "$$($(PYTHON) --version 2>/dev/null || echo 'not found'); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+  false; }; }
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help setup play test lint format clean
 
@@ -24,11 +31,7 @@ setup: $(READY) ## .venv with everything in it
 
 # Runs again only when pyproject.toml changes. pip's answer goes through, so an error is read where it happens.
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "aapt_env needs Python 3.11 or newer, but '$(PYTHON)' is" \
-	    "$$($(PYTHON) --version 2>/dev/null || echo 'not found'); try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
-	  exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(CHECK) && $(PYTHON) -m venv --clear $(VENV); }
 	$(if $(TORCH),$(BIN)/python -m pip install torch --index-url https://download.pytorch.org/whl/$(TORCH))
 	$(BIN)/python -m pip install -e ".[dev]"
 	@touch $@

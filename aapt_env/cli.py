@@ -261,13 +261,14 @@ def _do(words: list[str]) -> int:
         return 0
     if words and words[0] in HANDED_ON:
         return _hand_on(words[0], words[1:]) or 0
-    tyro.cli(
-        Verb,  # pyright: ignore[reportArgumentType]
+    verb: Any = tyro.cli(
+        Verb,
         prog="aapt",
         description="A neural network that is the game: record, train, play. `aapt VERB --help` tells more.",
         args=words or ["--help"],
         config=(tyro.conf.FlagCreatePairsOff,),
-    ).run()
+    )
+    verb.run()
     return 0
 
 
