@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
+from aapt_games.driving import scenery
 from aapt_games.driving.cockpit import blend
 from aapt_games.driving.scene import Palette
-from aapt_games.driving.sprites import draw
+from aapt_games.driving.sprites import PAINT, draw
 
 RATIO = 1.2  # from one stored size to the next
-FAR, FADE = 150.0, 45.0  # metres: gone at FAR, starts to fade FADE before
+FAR = 150.0  # metres: nothing is drawn beyond
+SMALLEST = 1.6  # pixels of height: nothing smaller is drawn
+
+
+@lru_cache(maxsize=160)
+def _drawing(name: str, grass, leaves) -> tuple[np.ndarray, np.ndarray]:
+    """Premultiplied RGBA and glow, both uint8, of a thing under these leaves."""
+    c = draw(name, grass, leaves)
+    rgba = np.dstack([c.color * c.alpha[..., None], c.alpha * 255])
+    return rgba.astype(np.uint8), (c.glow * c.alpha[..., None]).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def bank(palette: Palette, focal: float) -> Bank:
+    """The bank of a palette and focal length (pixels), shared between episodes."""
+    heights = {k: scenery.HEIGHTS[k.rstrip("0123456789")] for k in scenery.KINDS}
+    views = [f"car{c}-{v}" for c in range(len(PAINT)) for v in ("rear", "front", "side")]
+    return Bank(palette, focal, heights | dict.fromkeys(views, scenery.CAR_HEIGHT))
 
 
 class Bank:
@@ -26,7 +46,6 @@ class Bank:
         self.palette, self.focal, self.heights = palette, focal, heights
         self.far = min(FAR, palette.sight * 3.2)
         self._stored: dict[tuple[str, int], np.ndarray] = {}
-        self._base: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def _picture(self, name: str, level: int) -> np.ndarray:
         """Premultiplied RGBA of `name`, RATIO**level pixels high."""
@@ -36,25 +55,22 @@ class Bank:
         return self._stored[key]
 
     def _make(self, name: str, level: int) -> np.ndarray:
-        if name not in self._base:
-            c = draw(name, self.palette)
-            rgba = np.dstack([c.color * c.alpha[..., None], c.alpha * 255])
-            self._base[name] = rgba, c.glow * c.alpha[..., None]
-        rgba, glow = self._base[name]
+        rgba, glow = _drawing(name, self.palette.grass, self.palette.leaves)
         px = max(2, round(RATIO**level))
         size = (max(1, round(px * rgba.shape[1] / rgba.shape[0])), px)
         way = cv2.INTER_AREA if px <= rgba.shape[0] else cv2.INTER_LINEAR
-        rgba = cv2.resize(rgba, size, interpolation=way)
+        rgba = cv2.resize(rgba, size, interpolation=way).astype(np.float32)
         d = self.focal * self.heights[name] / px
         haze = 1 - np.exp(-d / self.palette.sight)
         dark = self.palette.headlights
-        lamp = (1 - dark) + dark * (0.3 + 1.3 * np.exp(-d / 22))
+        lamp = (1 - dark) + dark * (0.45 + 1.4 * np.exp(-d / 24))
         color = rgba[..., :3] * np.asarray(self.palette.light) * lamp
         color = np.minimum(color, rgba[..., 3:])
         if dark:
             color = np.maximum(color, cv2.resize(glow, size, interpolation=way))
         color = color * (1 - haze) + np.asarray(self.palette.haze) * rgba[..., 3:] / 255 * haze
-        fade = np.clip((self.far - d) / (0.3 * self.far), 0, 1)
+        fade = min(1.0, max(0.0, (self.far - d) / (0.3 * self.far)))
+        fade *= min(1.0, max(0.0, (px / RATIO - SMALLEST) / 1.5))
         out = np.dstack([color, rgba[..., 3]]) * fade
         return np.ascontiguousarray(np.clip(out, 0, 255).astype(np.uint8))
 

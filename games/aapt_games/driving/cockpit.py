@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,12 @@ from aapt_games.driving.scene import Palette
 
 FINE = 4  # supersampling
 TURN = 1.9  # rad the wheel is turned at full lock
+
+
+@lru_cache(maxsize=16)
+def cockpit(height: int, width: int, palette: Palette) -> Cockpit:
+    """The cockpit of a frame size and palette, shared between episodes."""
+    return Cockpit(height, width, palette)
 
 
 class Cockpit:

@@ -36,27 +36,21 @@ def paint(track: Track, palette: Palette, rng: np.random.Generator) -> Ground:
     """Draw the land and the track on it, in full daylight colours times the scene's light."""
     low, high = track.xy.min(0) - MARGIN, track.xy.max(0) + MARGIN
     size = np.ceil((high - low) / 8).astype(int) * 8  # m
-    brush = _Brush(track, low, _land(size, palette, rng))
+    brush = _Brush(track, low, _land(size, palette, rng), np.asarray(palette.light))
     brush.road(palette)
     brush.kerbs()
     brush.marks()
     fine = brush.map
+    fine = cv2.GaussianBlur(fine, (3, 3), 0.8)
     noise = rng.integers(0, 256, (fine.shape[0] // 4, fine.shape[1] // 4), np.uint8)
     noise = cv2.resize(cv2.blur(noise, (3, 3)), fine.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     noise = cv2.merge([noise] * 3)
     fine = cv2.addWeighted(fine, 1.0, noise, 0.26, -0.26 * 127.5)
-    fine = cv2.LUT(fine, _lut(palette.light))
     levels = [fine]
     for _ in range(LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     edge = tuple(int(c) for c in levels[-1][:4].reshape(-1, 3).mean(0))
     return Ground(levels, low, edge)
-
-
-def _lut(light: tuple[float, float, float]) -> np.ndarray:
-    """[1, 256, 3] table that multiplies by `light`."""
-    ramp = np.arange(256)[:, None] * np.asarray(light)
-    return np.clip(ramp, 0, 255).astype(np.uint8)[None]
 
 
 def _clouds(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> np.ndarray:
@@ -84,7 +78,8 @@ def _land(size: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.nd
         axes = (int(rng.uniform(9, 26)), int(rng.uniform(7, 18)))
         pond = (176, 200, 216) if palette.grass[0][0] > 200 else (70, 118, 158)
         cv2.ellipse(land, center, axes, rng.uniform(0, 180), 0, 360, pond, -1, cv2.LINE_AA)
-    land = np.clip(land * (0.94 + 0.12 * _clouds(rng, (h, w), 3)[..., None]), 0, 255)
+    land *= 0.94 + 0.12 * _clouds(rng, (h, w), 3)[..., None]
+    land = np.clip(land * np.asarray(palette.light, np.float32), 0, 255)
     land = land.astype(np.uint8)
     return cv2.resize(land, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR)
 
@@ -92,9 +87,12 @@ def _land(size: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.nd
 class _Brush:
     """Draws along a track onto a map."""
 
-    def __init__(self, track: Track, origin: np.ndarray, canvas: np.ndarray):
-        self.track, self.origin, self.map = track, origin, canvas
+    def __init__(self, track: Track, origin: np.ndarray, canvas: np.ndarray, light: np.ndarray):
+        self.track, self.origin, self.map, self.light = track, origin, canvas, light
         self.normals = track.normals
+
+    def _lit(self, color) -> tuple[float, ...]:
+        return tuple(np.minimum(np.asarray(color) * self.light, 255).tolist())
 
     def line(self, offset: float, width: float, color, span: slice | None = None) -> None:
         """A ribbon `width` m wide, `offset` m left of the centre; whole lap without `span`."""
@@ -102,7 +100,7 @@ class _Brush:
         points = p[span] if span is not None else p[::2]
         thick = max(1, int(round(width * SCALE)))
         cv2.polylines(
-            self.map, [np.round(points).astype(np.int32)], span is None, color, thick,
+            self.map, [np.round(points).astype(np.int32)], span is None, self._lit(color), thick,
             cv2.LINE_AA, 4,
         )  # fmt: skip
 
@@ -152,4 +150,4 @@ class _Brush:
                 quad = [p0 + m * a, p0 + m * (a + 2 * half / n)]
                 quad += [quad[1] + along * 1.4, quad[0] + along * 1.4]
                 points = np.round((np.array(quad) - self.origin) * SCALE).astype(np.int32)
-                cv2.fillConvexPoly(self.map, points, color, cv2.LINE_AA)
+                cv2.fillConvexPoly(self.map, points, self._lit(color), cv2.LINE_AA)

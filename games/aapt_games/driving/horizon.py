@@ -60,7 +60,7 @@ def _lamp_in_sky(image: np.ndarray, palette: Palette, time: str, rng: np.random.
     if time == "night" and palette.cloud < 0.5:
         for _ in range(220):
             x, y = int(rng.integers(WIDTH)), int(rng.integers(ABOVE - 12))
-            cv2.circle(image, (x, y), 1, (190, 196, 214), -1, cv2.LINE_AA)
+            image[y, x : x + 2] = rng.uniform(90, 220)
     glow = np.exp(-r / spread) * (0.75 if time != "night" else 0.35) * veil
     disc = np.clip(size - r + 0.5, 0, 1) * veil**2
     a = np.maximum(glow, disc)[..., None].astype(np.float32)
@@ -75,10 +75,9 @@ def _clouds(image: np.ndarray, palette: Palette, time: str, rng: np.random.Gener
         small = np.concatenate([small, small[:, :2]], 1)
         big = cv2.resize(small, (WIDTH + 2 * WIDTH // (WIDTH // cell), ABOVE), interpolation=2)
         n += gain * big[:, :WIDTH]
-    n = 0.5 * n + 0.5 * np.where(np.arange(WIDTH) < WIDTH - 60, n, n)
     seam = np.clip((np.arange(WIDTH) - (WIDTH - 60)) / 60, 0, 1)
     n = n * (1 - seam) + n[:, :1] * seam
-    cut = np.quantile(n, 1 - palette.cloud)
+    cut = np.quantile(n[::4, ::4], 1 - palette.cloud)
     a = np.clip((n - cut) * 7, 0, 1) * np.linspace(0.95, 0.55, ABOVE)[:, None]
     bright = {"day": (250, 250, 252), "dusk": (255, 182, 138), "night": (52, 58, 78)}[time]
     base = np.asarray(bright, np.float32)
@@ -101,11 +100,13 @@ def _ridge(rng: np.random.Generator, height: float, sharp: bool) -> np.ndarray:
 
 def _fill(image: np.ndarray, top: np.ndarray, color, bottom: np.ndarray | None = None) -> None:
     """Paint columns from `bottom` (default the horizon) up to `top` pixels, smooth at the top."""
-    rows = ABOVE - np.arange(ABOVE)[:, None]
+    start = max(0, ABOVE - int(top.max()) - 2)
+    rows = ABOVE - np.arange(start, ABOVE)[:, None]
     a = np.clip(top[None] - rows + 1, 0, 1)
     if bottom is not None:
         a *= np.clip(rows - bottom[None], 0, 1)
-    image[:ABOVE] += (np.asarray(color) - image[:ABOVE]) * a[..., None].astype(np.float32)
+    part = image[start:ABOVE]
+    part += (np.asarray(color, np.float32) - part) * a[..., None].astype(np.float32)
 
 
 def _town(image: np.ndarray, palette: Palette, thick: float, rng: np.random.Generator) -> None:

@@ -6,16 +6,15 @@ import cv2
 import numpy as np
 
 from aapt_games.driving import horizon, scenery
-from aapt_games.driving.bank import Bank
-from aapt_games.driving.cockpit import Cockpit
+from aapt_games.driving.bank import SMALLEST, bank
+from aapt_games.driving.cockpit import cockpit
 from aapt_games.driving.ground import LEVELS, SCALE
 from aapt_games.driving.physics import Car
 from aapt_games.driving.world import World
 
 EYE = 1.75  # metres above the road
 BANDS = (90.0, 36.0, 15.0)  # metres: nearer ground is drawn from finer maps
-CAR_HEIGHT = 1.5  # metres
-MOST = 48  # sprites in one frame
+MOST = 36  # sprites in one frame
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -30,11 +29,9 @@ class Renderer:
         self.height, self.width, self.world = height, width, world
         self.focal = 0.75 * width
         self.level = 0.41 * height  # row of the horizon when the car is at rest
-        self.bottom = int(0.865 * height)  # rows below are all dashboard
-        self.cockpit = Cockpit(height, width, world.palette)
-        heights = {k: scenery.HEIGHTS[k.rstrip("0123456789")] for k in scenery.KINDS}
-        heights |= {f"car{c}-{v}": CAR_HEIGHT for c in range(6) for v in ("rear", "front", "side")}
-        self.bank = Bank(world.palette, self.focal, heights)
+        self.bottom = int(np.ceil(0.9 * height))  # rows below are all dashboard
+        self.cockpit = cockpit(height, width, world.palette)
+        self.bank = bank(world.palette, self.focal)
         k = self.focal * 2 * np.pi / horizon.WIDTH
         size = (round(horizon.WIDTH * k), round(world.panorama.shape[0] * k))
         far = cv2.resize(world.panorama, size, interpolation=cv2.INTER_AREA)
@@ -51,7 +48,7 @@ class Renderer:
         side = self.columns[None] * d / self.focal
         beam = np.exp(-((side / (1.6 + 0.22 * d)) ** 2)) * np.exp(-d / 26) * np.clip(d / 4, 0.6, 1)
         warm = np.asarray((1.0, 0.95, 0.82))
-        return np.clip(100 * (0.3 + 1.75 * beam[..., None] * warm), 0, 255).astype(np.uint8)
+        return np.clip(100 * (0.42 + 2.0 * beam[..., None] * warm), 0, 255).astype(np.uint8)
 
     def render(self, car: Car, others: np.ndarray, colors: np.ndarray, pedals) -> np.ndarray:
         """One frame.
@@ -128,7 +125,7 @@ class Renderer:
         texel = d / self.focal * SCALE
         level = int(np.clip(round(np.log2(max(texel, 1))), 0, LEVELS - 1))
         scale = SCALE / 2**level
-        fine = int(np.clip(np.ceil(d * d / (self.focal * EYE) * scale), 1, 12))
+        fine = int(np.clip(np.ceil(d * d / (self.focal * EYE) * scale), 1, 8))
         to_map = self._homography(car, row, roll, scale)
         step = np.array([[1, 0, 0], [0, 1 / fine, top + start + 0.5 / fine - 0.5], [0, 0, 1]])
         size = (self.width, (end - start) * fine)
@@ -157,7 +154,9 @@ class Renderer:
         dy = np.concatenate([still.xy[:, 1], others[:, 1]]) - car.y
         c, s = np.cos(car.heading), np.sin(car.heading)
         ahead, right = dx * c + dy * s, dx * s - dy * c
-        seen = (ahead > 1.8) & (ahead < self.bank.far) & (np.abs(right) < ahead * 0.75 + 6)
+        size = np.concatenate([still.height, np.full(len(others), scenery.CAR_HEIGHT)])
+        seen = (ahead > 1.8) & (ahead < np.minimum(self.bank.far, size * self.focal / SMALLEST))
+        seen &= np.abs(right) < ahead * 0.667 + size
         seen = np.flatnonzero(seen)
         seen = seen[np.argsort(-ahead[seen], kind="stable")][-MOST:]
         lean = np.tan(roll)
@@ -170,4 +169,4 @@ class Renderer:
             else:
                 way = np.cos(others[k, 2] - np.arctan2(dy[i], dx[i]))
                 view = "rear" if way > 0.75 else "front" if way < -0.75 else "side"
-                self.bank.put(frame, f"car{colors[k]}-{view}", CAR_HEIGHT, x, y, d)
+                self.bank.put(frame, f"car{colors[k]}-{view}", scenery.CAR_HEIGHT, x, y, d)

@@ -76,7 +76,8 @@ _HILLS = {
     "autumn": (148, 112, 70),
     "winter": (196, 208, 226),
 }
-_LIGHT = {"day": (1.0, 1.0, 0.98), "dusk": (0.98, 0.68, 0.52), "night": (0.5, 0.56, 0.72)}
+_LIGHT = {"day": (1.0, 1.0, 0.98), "dusk": (0.98, 0.68, 0.52), "night": (0.62, 0.68, 0.84)}
+_DULL_LIGHT = {"day": (0.95, 0.97, 1.0), "dusk": (0.72, 0.62, 0.62), "night": (0.6, 0.66, 0.8)}
 _SKY = {
     "day": ((176, 214, 240), (62, 128, 214)),
     "dusk": ((255, 158, 84), (84, 70, 138)),
@@ -84,8 +85,8 @@ _SKY = {
 }
 _DULL = {
     "day": ((206, 212, 218), (152, 164, 180)),
-    "dusk": ((206, 142, 116), (104, 92, 116)),
-    "night": ((34, 38, 54), (16, 18, 30)),
+    "dusk": ((196, 148, 136), (104, 98, 124)),
+    "night": ((44, 50, 68), (20, 24, 38)),
 }
 _SIGHT = {"clear": 340.0, "cloudy": 240.0, "rain": 120.0, "fog": 42.0}
 _CLOUD = {"clear": 0.3, "cloudy": 0.8, "rain": 0.95, "fog": 1.0}
@@ -117,7 +118,7 @@ def palette(scene: dict[str, str]) -> Palette:
     dull = {"clear": 0.0, "cloudy": 0.7, "rain": 0.95, "fog": 1.0}[weather]
     low, high = (_mix(a, b, dull) for a, b in zip(_SKY[time], _DULL[time], strict=True))
     dim = {"clear": 1.0, "cloudy": 0.86, "rain": 0.72, "fog": 0.86}[weather]
-    light = tuple(c * dim for c in _LIGHT[time])
+    light = tuple(c * dim for c in _mix(_LIGHT[time], _DULL_LIGHT[time], dull))
     if weather == "rain":
         low, high = (_mix(c, (60, 66, 78), 0.35) for c in (low, high))
     if weather == "fog":

@@ -12,6 +12,7 @@ HEIGHTS = {  # metres
     "oak": 7.5, "pine": 9.0, "bush": 1.7, "house": 6.5, "post": 1.1, "board": 3.4,
     "left": 2.0, "right": 2.0, "stand": 6.0, "lamp": 6.5, "bale": 1.1,
 }  # fmt: skip
+CAR_HEIGHT = 1.5  # metres
 VARIANTS = {"oak": 4, "pine": 2, "bush": 2, "house": 3, "board": 3}
 RADII = {"oak": 0.7, "pine": 0.7, "house": 3.5, "board": 1.6, "stand": 4.0, "lamp": 0.4}
 KINDS = tuple(f"{kind}{v}" for kind in HEIGHTS for v in range(VARIANTS.get(kind, 1)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-from aapt_games.driving.scene import Palette
+from aapt_games.driving.scene import Color
 
 SIZE = 128  # pixels of height
 PAINT = ((196, 36, 40), (38, 84, 176), (236, 200, 50), (232, 234, 236), (34, 130, 84), (40, 42, 50))
@@ -71,8 +73,17 @@ def shade(color, k: float) -> tuple[float, ...]:
     return tuple(min(255.0, c * k) for c in color)
 
 
-def draw(name: str, palette: Palette) -> Canvas:
+@dataclass(frozen=True)
+class Plants:
+    """What the season makes of grass and leaves: RGB colours."""
+
+    grass: tuple[Color, Color]
+    leaves: tuple[Color, ...]
+
+
+def draw(name: str, grass: tuple[Color, Color], leaves: tuple[Color, ...]) -> Canvas:
     """The picture of a kind of thing, such as `oak2` or `car1-rear`."""
+    palette = Plants(grass, leaves)
     kind, number = name.rstrip("0123456789"), name[len(name.rstrip("0123456789")) :]
     if name.startswith("car"):
         paint, view = name[3:].split("-")
@@ -81,11 +92,11 @@ def draw(name: str, palette: Palette) -> Canvas:
     return _DRAW[kind](palette, rng, int(number))
 
 
-def _snowy(palette: Palette) -> bool:
+def _snowy(palette: Plants) -> bool:
     return palette.grass[0][0] > 200
 
 
-def _oak(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _oak(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(0.9)
     c.shadow(0.5)
     c.stroke(0, 0, 0, 0.45, 0.07, (92, 68, 48))
@@ -105,7 +116,7 @@ def _oak(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _pine(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _pine(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(0.6)
     c.shadow(0.3)
     c.stroke(0, 0, 0, 0.3, 0.05, (84, 60, 44))
@@ -120,7 +131,7 @@ def _pine(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _bush(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _bush(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(1.9)
     c.shadow(1.5)
     leaf = (232, 236, 244) if _snowy(palette) else palette.leaves[2 * v]
@@ -130,7 +141,7 @@ def _bush(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _house(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _house(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(1.5)
     c.shadow(1.4)
     wall = ((236, 224, 196), (222, 196, 168), (206, 212, 216))[v]
@@ -147,14 +158,14 @@ def _house(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _post(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _post(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(0.3)
     c.box(-0.09, 0, 0.09, 1, (244, 244, 240), (120, 120, 118))
     c.box(-0.09, 0.62, 0.09, 0.86, (214, 48, 36), (240, 90, 40))
     return c
 
 
-def _board(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _board(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(1.8)
     c.stroke(-0.6, 0, -0.6, 0.4, 0.06, (90, 90, 96))
     c.stroke(0.6, 0, 0.6, 0.4, 0.06, (90, 90, 96))
@@ -168,7 +179,7 @@ def _board(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
 
 
 def _arrow(turn: int):
-    def make(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+    def make(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
         c = Canvas(1.1)
         c.stroke(0, 0, 0, 0.4, 0.07, (110, 110, 116))
         c.box(-0.5, 0.3, 0.5, 1.0, (204, 36, 36), (130, 24, 24))
@@ -182,7 +193,7 @@ def _arrow(turn: int):
     return make
 
 
-def _stand(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _stand(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(2.4)
     c.shadow(2.2)
     c.box(-1.1, 0, 1.1, 0.3, (126, 130, 140))
@@ -198,7 +209,7 @@ def _stand(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _lamp(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _lamp(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(0.4)
     c.stroke(0, 0, 0, 0.95, 0.03, (128, 132, 140))
     c.stroke(0, 0.95, -0.12, 0.97, 0.025, (128, 132, 140))
@@ -206,7 +217,7 @@ def _lamp(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
     return c
 
 
-def _bale(palette: Palette, rng: np.random.Generator, v: int) -> Canvas:
+def _bale(palette: Plants, rng: np.random.Generator, v: int) -> Canvas:
     c = Canvas(1.3)
     c.shadow(1.2)
     straw = (236, 240, 246) if _snowy(palette) else (214, 182, 92)
