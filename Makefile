@@ -1,10 +1,12 @@
-# make play      play the shipped world           make play ARGS="--game runner"
-# make test      the tests, on CPU                make test ARGS="-k cache"
-# make lint      ruff and pyright
+# make play     play a world: driving, unless      make play ARGS="--game runner"
+# make test     the tests, on CPU                  make test ARGS="-k cache"
+# make lint     ruff and pyright
+# make format   let ruff repair what it can
+# make clean    remove .venv and caches
 #
-# Each sets up .venv first, once. Needs make and Python >= 3.11; another one is chosen by PYTHON=python3.12.
-# On Linux a plain torch is the CUDA build (a few GB). TORCH=cpu takes the small CPU build, TORCH=cu126 a certain CUDA:
-# the first time, `make play TORCH=cpu`. pip's own settings (PIP_CONSTRAINT, PIP_INDEX_URL, ...) are honoured.
+# The first one also makes .venv and installs everything there. Needs Python >= 3.11; PYTHON=python3.12 chooses another.
+# On Linux the plain torch is the CUDA build, a few GB. `make play TORCH=cpu` (the first time) takes the small CPU build,
+# TORCH=cu126 one for that CUDA. pip's own settings, such as PIP_CONSTRAINT and PIP_INDEX_URL, are honoured.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -24,10 +26,10 @@ endef
 .DEFAULT_GOAL := help
 .PHONY: help setup play test lint format clean
 
-help: ## show this text
+help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-setup: $(READY) ## .venv with everything in it
+setup: $(READY)
 
 # Runs again only when pyproject.toml changes. pip's answer goes through, so an error is read where it happens.
 $(READY): pyproject.toml
@@ -36,7 +38,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install -e ".[dev]"
 	@touch $@
 
-play: $(READY) ## play a world; --game driving unless ARGS names one
+play: $(READY)
 	$(BIN)/python -m aapt_env.play $(if $(findstring --game,$(ARGS)),,--game driving) $(ARGS)
 
 test: $(READY)
@@ -47,7 +49,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(READY) ## let ruff do what it can
+format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

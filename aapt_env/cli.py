@@ -82,13 +82,15 @@ Game = Annotated[Positional[str], arg(metavar="GAME")]
 class Record:
     """Play a game with a policy and write the episodes, ready for training.
 
+    The same command continues a recording that was stopped; a larger --frames adds to it.
+
     Example: aapt record driving --frames 200k --size 64
     """
 
     game: Game
     """What to record: driving (one of ours, see `aapt games`), gym:ID (any Gymnasium environment) or dream:driving."""
-    frames: Annotated[Count, _unless("20k", "COUNT")] = 20_000
-    """RGB frames in all, over all workers: 5000, 200k, 1.5M."""
+    frames: Annotated[Count, _unless("200k", "COUNT")] = 200_000
+    """RGB frames in the dataset, reached with whole episodes: 5000, 200k, 1.5M."""
     out: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
     workers: Annotated[int, _unless("one per core", "N")] = os.cpu_count() or 1
@@ -96,9 +98,9 @@ class Record:
     policy: Annotated[
         str | None, _unless("the game's own, or random where it has none", "NAME")
     ] = None
-    """Who plays."""
+    """Who plays: scripted (the game's own), random, module:function, or several joined by +."""
     seed: int = 0
-    """The same seed, game and frames give the same dataset, whatever the number of workers."""
+    """Every episode's seed derives from this one and the episode's number."""
     size: Annotated[int | None, _unless("64", "PIXELS")] = None
     """Height and width of a square frame, a multiple of 8."""
     height: Annotated[int | None, _unless("--size", "PIXELS")] = None
@@ -107,8 +109,10 @@ class Record:
     """A multiple of 8; goes with --height."""
     k: Literal[1, 2, 4] = 4
     """Frames per latent: how long one control is held."""
+    max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    """Game time of an episode; longer ones are cut there."""
     time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
-    """Stop after this long, with whole episodes: 90s, 9m, 1h30m."""
+    """Begin no episode after this long: 90s, 9m, 1h30m."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
@@ -123,7 +127,8 @@ class Record:
             height=height,
             width=width,
             k=self.k,
-            max_seconds=self.time_limit,
+            max_seconds=self.max_seconds,
+            time_limit=self.time_limit,
         )
 
     def _frame(self) -> tuple[int, int]:

@@ -62,12 +62,13 @@ def test_bad_durations_say_what_is_expected(text):
 
 
 def test_record_passes_every_flag_on(calls):
-    line = "record driving --frames 200k --workers 3 --out d --policy expert --seed 7 --size 128 --k 2 --time-limit 9m"
+    line = "record driving --frames 200k --workers 3 --out d --policy expert --seed 7"
+    line += " --size 128 --k 2 --time-limit 9m --max-seconds 30"
     assert cli.main(line.split()) == 0
     expected = dict(
         game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
     )
-    expected |= dict(height=128, width=128, k=2, max_seconds=540.0)
+    expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0)
     assert calls == [("record", expected)]
 
 
@@ -75,7 +76,7 @@ def test_record_defaults(calls):
     assert cli.main(["record", "gym:ALE/Pong-v5", "--height", "96", "--width", "128"]) == 0
     flags = calls[0][1]
     assert flags["out"] == Path("data/gym-ALE-Pong-v5")
-    assert (flags["height"], flags["width"], flags["max_seconds"]) == (96, 128, None)
+    assert (flags["height"], flags["width"], flags["time_limit"]) == (96, 128, None)
 
 
 @pytest.mark.parametrize("sizes", ["--size 64 --width 96", "--height 96"])
