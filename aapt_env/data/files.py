@@ -1,0 +1,84 @@
+"""Where a dataset's files lie, and how each is written: whole or not at all.
+
+meta/aapt.json                                     the WorldSpec and how it was recorded
+meta/aapt/chunk-000/file-000.json                  one per episode; an episode exists when this does
+data/chunk-000/file-000.parquet                    its controls and rewards, a row per frame
+videos/observation.image/chunk-000/file-000.mp4    its frames
+meta/{info,stats}.json, meta/tasks.parquet, meta/episodes/...    gathered from the above: see lerobot.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+CHUNK = 1000  # files per folder
+IMAGE = "observation.image"
+FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+DATASET = "meta/aapt.json"
+RECORD = "meta/aapt/" + FILE + ".json"
+DATA = "data/" + FILE + ".parquet"
+VIDEO = "videos/{video_key}/" + FILE + ".mp4"
+
+
+class DatasetWriteError(OSError):
+    """A dataset's folder cannot be written: read-only, full, or gone."""
+
+
+def place(root: Path, pattern: str, index: int) -> Path:
+    """The file of episode `index` by one of the patterns above."""
+    where = {"chunk_index": index // CHUNK, "file_index": index % CHUNK}
+    return root / pattern.format(video_key=IMAGE, **where)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        DatasetWriteError: names the path, the cause and the cure.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        _forget(temporary)
+        raise DatasetWriteError(
+            error.errno,
+            f"cannot write a dataset here ({error.strerror}); expected a folder with write permission and free "
+            "space; episodes written so far are kept: make room or choose another folder, then run the same again",
+            str(path),
+        ) from error
+
+
+def write_json(path: Path, content: dict) -> None:
+    """`write` a JSON object."""
+    write(path, json.dumps(content, indent=1).encode())
+
+
+def sweep(root: Path) -> None:
+    """Delete what writers that are no longer alive left half-written."""
+    for path in root.rglob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _alive(int(pid)):
+            _forget(path)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _forget(path: Path) -> None:
+    """Delete a file if it is there and can be deleted."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # it is hidden, and no reader looks at it

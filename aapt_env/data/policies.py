@@ -1,0 +1,102 @@
+"""Who plays while a game is recorded.
+
+A policy is made for each episode by a factory, `factory(seed) -> policy`. It is called once per latent,
+`policy(observation, info) -> action`, and where it has a `reset(env)` that is called first, once the game was reset.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+import gymnasium as gym
+import numpy as np
+
+from aapt_env.games import load_entry
+from aapt_env.spec import ControlSpec
+
+LONGEST_HOLD = 10  # latents
+
+
+class RandomControl:
+    """Sticky random: each control, drawn uniformly, is held for 1 to 10 latents.
+
+    Args:
+        seed: same seed, same controls.
+    """
+
+    def __init__(self, seed: int):
+        self._rng = np.random.default_rng(seed)
+        self._left = 0
+
+    def reset(self, env: gym.Env) -> None:
+        """Learn the control space of `env`."""
+        self._control = ControlSpec.of(env)
+        self._left = 0
+
+    def __call__(self, observation: np.ndarray, info: dict):
+        """The control for the next latent."""
+        if self._left == 0:
+            self._row = self._draw()
+            self._left = int(self._rng.integers(1, LONGEST_HOLD + 1))
+        self._left -= 1
+        return self._control.from_row(self._row)
+
+    def _draw(self) -> np.ndarray:
+        """Float32 [width], uniform over the control space."""
+        control = self._control
+        if control.space == "Discrete":
+            return self._rng.integers(control.size, size=1).astype(np.float32)
+        if control.space == "MultiBinary":
+            return self._rng.integers(2, size=control.size).astype(np.float32)
+        return self._rng.uniform(-1, 1, control.size).astype(np.float32)
+
+
+def resolve(policy: str | None, env: gym.Env) -> str:
+    """A policy's name as it is recorded: None becomes the game's own, or random where it has none.
+
+    Raises:
+        ValueError: an unknown policy; says which there are.
+    """
+    if policy is None:
+        policy = "scripted" if _own(env) else "random"
+    for name in policy.split("+"):
+        load(name, env)
+    return policy
+
+
+def load(policy: str, env: gym.Env) -> Callable:
+    """The factory of a policy: `factory(seed) -> policy`.
+
+    Args:
+        policy: `scripted` (the game's own), `random`, or `module:function`, a factory of yours; the current folder is
+            searched first.
+        env: the game.
+
+    Raises:
+        ValueError: there is no such policy; says which there are.
+    """
+    if policy == "random":
+        return RandomControl
+    if policy == "scripted":
+        if not _own(env):
+            raise ValueError(
+                f"{env.unwrapped} has no scripted policy; use 'random', or 'module:function' for one of yours"
+            )
+        return load_entry(_own(env))
+    if ":" not in policy:
+        raise ValueError(
+            f"unknown policy {policy!r}; expected 'scripted', 'random' or 'module:function', a function of yours "
+            "that takes a seed and returns a policy; several joined by '+' take turns"
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+        importlib.invalidate_caches()
+    return load_entry(policy)
+
+
+def _own(env: gym.Env) -> str | None:
+    """The "module:Class" of a game's own policy."""
+    return getattr(env.unwrapped, "driver_entry", None)

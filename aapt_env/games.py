@@ -1,0 +1,263 @@
+"""Games by name, at frame rhythm; and the wrapper that gives any of them the dream's rhythm.
+
+`driving` (ours, in `games/aapt_games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from aapt_env.paths import ensure_games, folder_name
+from aapt_env.spec import ControlSpec, WorldSpec
+
+__all__ = [
+    "HoldControl",
+    "describe",
+    "folder_name",
+    "known_games",
+    "make_game",
+    "make_held",
+    "world_spec",
+]
+
+
+def known_games() -> dict[str, str]:
+    """{name: "module:Class"} of our own games; empty where the games package is not installed."""
+    ensure_games()
+    try:
+        return dict(importlib.import_module("aapt_games").GAMES)
+    except ModuleNotFoundError as error:
+        if error.name != "aapt_games":
+            raise
+        return {}
+
+
+def describe() -> dict[str, str]:
+    """{name: one line about it} of our own games."""
+    return {name: _first_line(load_entry(entry)) for name, entry in known_games().items()}
+
+
+def load_entry(entry: str) -> Any:
+    """`"module:name"` -> the object.
+
+    Raises:
+        ValueError: not of that form, or no such module or name.
+    """
+    module, _, name = entry.partition(":")
+    if not module or not name:
+        raise ValueError(f"{entry!r}: expected 'module:name'")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if not module.startswith(error.name or " "):
+            raise
+        raise ValueError(
+            f"{entry!r}: there is no module {error.name!r}; is its folder on PYTHONPATH?"
+        ) from error
+    except AttributeError as error:
+        raise ValueError(f"{entry!r}: module {module!r} has no {name!r}") from error
+
+
+def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
+    """Make a game whose observations are RGB frames.
+
+    Args:
+        name: `driving`, `gym:ID` or `dream:NAME`. A dream comes at its own rhythm and size; all others come at frame
+            rhythm, one frame per step.
+        height: pixels.
+        width: pixels.
+
+    Returns:
+        An env with observations uint8 [height, width, 3].
+
+    Raises:
+        ValueError: an unknown game, or an environment that shows no pixels; says which games there are.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "gym" and rest:
+        return _gym(rest, height, width)
+    if kind == "dream" and rest:
+        return _dream(rest)
+    games = known_games()
+    if name not in games:
+        known = ", ".join(sorted(games)) or "none: the package aapt_games is not installed"
+        raise ValueError(
+            f"unknown game {name!r}; known: {known}; any Gymnasium environment is written gym:ID, "
+            "such as gym:CarRacing-v3, and a trained world dream:NAME"
+        )
+    return load_entry(games[name])(height=height, width=width)
+
+
+def make_held(name: str, height: int = 64, width: int = 64, k: int = 4) -> gym.Env:
+    """`make_game` at the dream's rhythm: one step is one latent, with all its frames in `info["frames"]`."""
+    env = make_game(name, height, width)
+    return env if name.startswith("dream:") else HoldControl(env, k)
+
+
+def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
+    """The WorldSpec of a game: its frame size, control, scenes and frames per second.
+
+    Args:
+        env: a game at frame rhythm, or the same in `HoldControl`.
+        game: its name.
+        k: frames per latent.
+
+    Raises:
+        ValueError: the game cannot be a world (its control space, its size); says why.
+    """
+    if env.has_wrapper_attr("frame_fps"):
+        fps = env.get_wrapper_attr("frame_fps")
+    else:
+        fps = env.metadata.get("render_fps") or 24
+    shape = env.observation_space.shape or ()
+    if len(shape) != 3 or shape[2] != 3:
+        raise ValueError(f"{game}: observations are {env.observation_space}; expected RGB frames")
+    return WorldSpec(
+        game=game,
+        height=int(shape[0]),
+        width=int(shape[1]),
+        control=ControlSpec.of(env),
+        frame_fps=max(1, round(fps)),
+        k=k,
+        scenes=dict(getattr(env.unwrapped, "scenes", {})),
+    )
+
+
+class HoldControl(gym.Wrapper):
+    """The dream's rhythm for any game: one step holds the control for the k frames of one latent.
+
+    The observation is the last frame. `info` is the game's own plus
+
+    | key | what |
+    |---|---|
+    | `frames` | uint8 [k, H, W, 3], all frames of the latent; [1, H, W, 3] at reset |
+    | `rewards` | float32 [k], reward of each frame; their sum is the step's reward; [0] at reset |
+    | `frames_real` | how many of `frames` the game made: k, or fewer when it ended in mid-latent |
+
+    When the game ends in mid-latent, its last frame is repeated to fill the latent, with reward 0.
+
+    Args:
+        env: a game at frame rhythm, observations uint8 [H, W, 3].
+        k: frames per latent.
+    """
+
+    def __init__(self, env: gym.Env, k: int = 4):
+        super().__init__(env)
+        self.k = k
+        self.frame_fps = max(1, round(env.metadata.get("render_fps") or 24))
+        self.metadata = {**env.metadata, "render_fps": max(1, round(self.frame_fps / k))}
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        """Reset the game; `info["frames"]` holds its first frame."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        extra = {"frames": np.array(obs)[None], "rewards": np.zeros(0, np.float32)}
+        return np.array(obs), {**info, **extra, "frames_real": 1}
+
+    def step(self, action):
+        """Hold `action` for k frames, or until the game ends."""
+        frames, rewards = [], np.zeros(self.k, np.float32)
+        terminated = truncated = False
+        info: dict = {}
+        while len(frames) < self.k and not (terminated or truncated):
+            obs, reward, terminated, truncated, info = self.env.step(action)
+            rewards[len(frames)] = reward
+            frames.append(np.array(obs))
+        real = len(frames)
+        frames += [frames[-1]] * (self.k - real)
+        info = {**info, "frames": np.stack(frames), "rewards": rewards, "frames_real": real}
+        return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
+
+
+class PixelView(gym.Wrapper):
+    """Any environment as a game: RGB frames of one size for observations, Box controls in [-1, 1].
+
+    Frames are the observations where those are images, else what `render()` draws. A Box control is scaled by its
+    largest bound, so that 0 stays 0, and clipped into the Box.
+
+    Args:
+        env: observations uint8 [H', W'(, 1 or 3)], or `render_mode="rgb_array"`.
+        height: pixels of a frame.
+        width: pixels of a frame.
+
+    Raises:
+        ValueError: neither images nor rgb_array; or an unbounded Box of controls.
+    """
+
+    def __init__(self, env: gym.Env, height: int, width: int):
+        super().__init__(env)
+        self.height, self.width = height, width
+        self.observation_space = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        self._image = _is_image(env.observation_space)
+        if not self._image and env.render_mode != "rgb_array":
+            raise ValueError(
+                f"{env} has neither image observations nor an rgb_array render mode; "
+                "wrap it so that it shows pixels"
+            )
+        self._bounds = None
+        box = env.action_space
+        if isinstance(box, gym.spaces.Box):
+            if not box.is_bounded():
+                raise ValueError(f"{env}: controls {box}; expected finite bounds: clip them")
+            self._bounds = box.low, box.high, np.maximum(np.abs(box.low), np.abs(box.high))
+            self.action_space = gym.spaces.Box(-1.0, 1.0, box.shape, np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        """Reset the environment and show its first frame."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        return self._frame(obs), info
+
+    def step(self, action):
+        """Step the environment and show its frame."""
+        if self._bounds is not None:
+            low, high, scale = self._bounds
+            action = np.clip(np.asarray(action) * scale, low, high).astype(low.dtype)
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return self._frame(obs), float(reward), terminated, truncated, info
+
+    def _frame(self, obs) -> np.ndarray:
+        import cv2  # here, so that importing this module stays quick
+
+        image = np.asarray(obs if self._image else self.env.render())
+        if image.ndim == 2 or image.shape[2] == 1:
+            image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+        if image.shape[:2] == (self.height, self.width):
+            return image.astype(np.uint8)  # a copy
+        size = (self.width, self.height)
+        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+
+
+def _is_image(space: gym.Space) -> bool:
+    """Whether observations are grey or RGB images."""
+    shape = space.shape or ()
+    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and fits
+
+
+def _gym(env_id: str, height: int, width: int) -> gym.Env:
+    """Any Gymnasium environment as a game."""
+    try:
+        modes = (gym.spec(env_id).kwargs or {}).get("render_mode", "rgb_array")
+        env = gym.make(env_id, render_mode=modes, disable_env_checker=True)
+    except gym.error.Error as error:
+        raise ValueError(f"gym:{env_id}: Gymnasium cannot make it: {error}") from error
+    return PixelView(env, height, width)
+
+
+def _dream(name: str) -> gym.Env:
+    """The dream of a game, which already comes at latent rhythm."""
+    try:
+        module = importlib.import_module("aapt_env.env")
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"dream:{name} needs {error.name!r}, which is not installed; "
+            "install aapt_env with all its dependencies"
+        ) from error
+    return module.AAPTEnv(game=name)
+
+
+def _first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().partition("\n")[0]
