@@ -23,6 +23,9 @@ define CHECK
   false; }; }
 endef
 
+# A .venv whose Python is gone is made anew; one that only lacks pip is kept.
+FRESH = $$($(BIN)/python -c "" 2>/dev/null || echo --clear)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup play test lint format clean
 
@@ -33,7 +36,7 @@ setup: $(READY)
 
 # Runs again only when pyproject.toml changes. pip's answer goes through, so an error is read where it happens.
 $(READY): pyproject.toml
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(CHECK) && $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { $(CHECK) && $(PYTHON) -m venv $(FRESH) $(VENV); }
 	$(if $(TORCH),$(BIN)/python -m pip install torch --index-url https://download.pytorch.org/whl/$(TORCH))
 	$(BIN)/python -m pip install -e ".[dev]"
 	@touch $@
