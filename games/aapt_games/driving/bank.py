@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil, log
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from aapt_games.driving.scene import Palette
 from aapt_games.driving.sprites import PAINT, draw
 
 RATIO = 1.2  # from one stored size to the next
+_LOG = log(RATIO)
 FAR = 150.0  # metres: nothing is drawn beyond
 SMALLEST = 1.6  # pixels of height: nothing smaller is drawn
 
@@ -77,7 +79,7 @@ class Bank:
     def put(self, frame: np.ndarray, name: str, height: float, x: float, y: float, d: float) -> None:
         """Draw `name` standing with its foot's middle at column `x`, row `y`, `d` metres away."""
         px = self.focal * height / d
-        level = int(np.ceil(np.log(px) / np.log(RATIO) - 0.25))
+        level = ceil(log(px) / _LOG - 0.25)
         picture = self._picture(name, min(level, 32))
         k = picture.shape[0] / px
         w = picture.shape[1] / k

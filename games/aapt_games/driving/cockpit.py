@@ -140,5 +140,7 @@ class Cockpit:
 
 def blend(target: np.ndarray, patch: np.ndarray) -> None:
     """Put a premultiplied RGBA patch over `target` in place."""
-    under = 256 - patch[..., 3:].astype(np.uint16)
-    cv2.add(patch[..., :3], ((target * under) >> 8).astype(np.uint8), dst=target)
+    under = np.subtract(256, patch[..., 3:], dtype=np.uint16)
+    np.multiply(target, under, out=(left := np.empty(target.shape, np.uint16)))
+    left >>= 8
+    cv2.add(patch[..., :3], left.astype(np.uint8), dst=target)

@@ -148,7 +148,7 @@ class Driver:
         throttle, brake = car.speed < limit, car.speed > limit + 1.5
         self.stuck = self.stuck + self.held if throttle and abs(car.speed) < 0.6 else 0
         if self.stuck > 30:
-            self.stuck, self.backing = 0, now + int(self.rng.uniform(1.0, 2.2) * FPS)
+            self.stuck, self.backing = 0, now + int(self.rng.uniform(1.3, 2.6) * FPS)
         return self._press(self._turn(self._wheel(bearing)), throttle, brake and env.frame > 0)
 
     def _lane(self) -> float:

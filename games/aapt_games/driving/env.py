@@ -81,6 +81,7 @@ class DrivingEnv(gymnasium.Env):
         speed = float(rng.uniform(4, 14)) if rng.random() < 0.6 else 0.0
         self.car = Car(float(x), float(y), heading + float(rng.normal(0, 0.03)), speed)
         self.traffic = Traffic.draw(track, s, rng)
+        self.poses = self.traffic.poses(track)
         self.index = track.nearest(self.car.x, self.car.y)
         self.s, self.offset = track.locate(self.car.x, self.car.y, self.index)
         self.frame, self.progress, self.lost = 0, 0.0, 0
@@ -150,7 +151,7 @@ class DrivingEnv(gymnasium.Env):
     def _touch_cars(self) -> bool:
         """Push against other cars; True when one was hit hard."""
         car, others = self.car, self.traffic
-        poses = others.poses(self.world.track)
+        self.poses = poses = others.poses(self.world.track)
         c, s = cos(car.heading), sin(car.heading)
         dx, dy = poses[:, 0] - car.x, poses[:, 1] - car.y
         ahead, left = dx * c + dy * s, dy * c - dx * s
@@ -168,8 +169,7 @@ class DrivingEnv(gymnasium.Env):
         return bool(hard)
 
     def _observe(self) -> np.ndarray:
-        others = self.traffic.poses(self.world.track)
-        self.image = self.renderer.render(self.car, others, self.traffic.color, self.pedals)
+        self.image = self.renderer.render(self.car, self.poses, self.traffic.color, self.pedals)
         return self.image.copy()
 
     def _info(self) -> dict[str, Any]:
@@ -231,6 +231,7 @@ class DrivingEnv(gymnasium.Env):
         for name in ("s", "offset", "index", "frame", "progress", "lost", "pedals", "crashed"):
             setattr(self, name, state[name])
         self.car, self.traffic = Car(**state["car"]), state["traffic"].copy()
+        self.poses = self.traffic.poses(self.world.track)
         if "rng" in state:
             self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
         self._observe()

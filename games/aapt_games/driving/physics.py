@@ -80,9 +80,9 @@ class Car:
         if throttle:
             push += min(ENGINE, POWER / max(v, 1.0), grip * GRAVITY * 0.8) if v >= 0 else BRAKE
         if brake:
-            push -= min(BRAKE, 0.95 * grip * GRAVITY) if v > 0.3 else 2.0 * (v > -REVERSE)
-        drag = DRAG * v * abs(v) + off * (0.22 * v)
-        rolling = (ROLLING + 1.2 * off) * max(-1.0, min(1.0, v * 2))
+            push -= min(BRAKE, 0.95 * grip * GRAVITY) if v > 0.3 else 3.5 * (v > -REVERSE)
+        drag = DRAG * v * abs(v) + off * (0.15 * v)
+        rolling = (ROLLING + 0.8 * off) * max(-1.0, min(1.0, v * 2))
         return push - drag - rolling
 
     def _move(self, throttle: bool, brake: bool, grip: float, off: float, dt: float) -> None:

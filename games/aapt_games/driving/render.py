@@ -13,8 +13,8 @@ from aapt_games.driving.physics import Car
 from aapt_games.driving.world import World
 
 EYE = 1.75  # metres above the road
-BANDS = (90.0, 36.0, 15.0)  # metres: nearer ground is drawn from finer maps
-MOST = 36  # sprites in one frame
+BANDS = (90.0, 36.0, 15.0, 7.5)  # metres: nearer ground is drawn from finer maps
+MOST = 28  # sprites in one frame
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -84,7 +84,9 @@ class Renderer:
         place = np.array(
             [[c, s, middle - c * x - s * y], [-s, c, self.skyline + s * x - c * y]]
         )  # fmt: skip
-        view = frame[: self.bottom]
+        low = min(int(row + 0.07 * self.height) + 2, self.bottom)
+        view = frame[:low]
+        frame[low : self.bottom] = self.panorama[-1, 0]
         cv2.warpAffine(self.panorama, place, view.shape[1::-1], dst=view, flags=_FLAGS,
                        borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
 
@@ -95,7 +97,7 @@ class Renderer:
         start = 0
         for d in (*BANDS, 0.0):
             end = len(land) if d == 0 else int(row - top + self.focal * EYE / d + 1)
-            self._band(land, start, end, top, max(d, 7.0) * 1.25, car, row, roll)
+            self._band(land, start, end, top, max(d, 5.0) * 1.2, car, row, roll)
             start = end
         depth = (np.arange(top, self.bottom, dtype=np.float32) + (0.5 - row))[:, None]
         depth = depth - np.float32(np.tan(roll)) * self.columns
@@ -104,12 +106,9 @@ class Renderer:
             cv2.multiply(land, self.lamps[: len(land)], dst=land, scale=1 / 100)
         if self.world.palette.wet:
             land = self._mirror(frame, land, top, depth)
-        clear = np.exp(depth ** np.float32(-1) * np.float32(-self.focal * EYE / self._sight()))
+        clear = np.exp(np.float32(-self.focal * EYE / self.world.palette.sight) / depth)
         view = frame[top : self.bottom]
         view[:] = cv2.blendLinear(land, view, clear, 1 - clear)
-
-    def _sight(self) -> float:
-        return self.world.palette.sight
 
     def _mirror(self, frame, land, top: int, depth: np.ndarray) -> np.ndarray:
         """Wet ground: some of the sky, upside down, more of it far away."""
@@ -125,14 +124,15 @@ class Renderer:
         texel = d / self.focal * SCALE
         level = int(np.clip(round(np.log2(max(texel, 1))), 0, LEVELS - 1))
         scale = SCALE / 2**level
-        fine = int(np.clip(np.ceil(d * d / (self.focal * EYE) * scale), 1, 8))
+        fine = int(np.clip(round(d * d / (self.focal * EYE) * scale), 1, 6))
         to_map = self._homography(car, row, roll, scale)
         step = np.array([[1, 0, 0], [0, 1 / fine, top + start + 0.5 / fine - 0.5], [0, 0, 1]])
         size = (self.width, (end - start) * fine)
         rows = cv2.warpPerspective(self.world.ground.levels[level], to_map @ step, size,
                                    flags=_FLAGS, borderValue=self.world.ground.edge)  # fmt: skip
         if fine > 1:
-            rows = cv2.resize(rows, (self.width, end - start), interpolation=cv2.INTER_AREA)
+            rows = rows.reshape(end - start, fine, self.width, 3)
+            rows = np.add.reduce(rows, 1, dtype=np.uint16) // np.uint16(fine)
         land[start:end] = rows
 
     def _homography(self, car: Car, row: float, roll: float, scale: float) -> np.ndarray:

@@ -61,7 +61,14 @@ class Traffic:
 
     def poses(self, track: Track) -> np.ndarray:
         """[n, 3] world x, y (m) and heading (rad)."""
-        return np.array([track.pose(a, b) for a, b in zip(self.s, self.lane, strict=True)])
+        n = len(track.xy)
+        at = self.s / track.spacing
+        a = at.astype(int) % n
+        t, b = at - np.floor(at), (a + 1) % n
+        turn = track.heading[b] - track.heading[a]
+        h = track.heading[a] + t * ((turn + np.pi) % (2 * np.pi) - np.pi)
+        xy = track.xy[a] * (1 - t)[:, None] + track.xy[b] * t[:, None]
+        return np.stack([xy[:, 0] - self.lane * np.sin(h), xy[:, 1] + self.lane * np.cos(h), h], 1)
 
     def copy(self) -> Traffic:
         """An independent copy."""
