@@ -103,7 +103,7 @@ class Driver:
         if self.act == "lane":
             self.side = -self.side
         if self.act == "leave":
-            self.extra = float(self.rng.choice([-1, 1]) * self.rng.uniform(3, 8))
+            self.extra = float(self.rng.choice([-1, 1]) * self.rng.uniform(2, 5.5))
         if self.act == "spin":
             self.extra = float(self.rng.choice([-1, 1]))
 

@@ -99,7 +99,7 @@ class DrivingEnv(gymnasium.Env):
         left, right, throttle, brake = (bool(a) for a in action)
         self.pedals = (throttle, brake)
         off = self._off()
-        grip = self.world.palette.grip * (1 - 0.4 * off)
+        grip = self.world.palette.grip * (1 - 0.3 * off)
         self.car.step(int(left) - int(right), throttle, brake, grip, off)
         self.car.heading = wrap(self.car.heading)
         self.traffic.step(self.world.track, self.s, self.offset, self.car.speed)

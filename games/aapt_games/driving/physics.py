@@ -80,7 +80,7 @@ class Car:
         if throttle:
             push += min(ENGINE, POWER / max(v, 1.0), grip * GRAVITY * 0.8) if v >= 0 else BRAKE
         if brake:
-            push -= min(BRAKE, 0.95 * grip * GRAVITY) if v > 0.3 else 3.5 * (v > -REVERSE)
+            push -= min(BRAKE, 0.95 * grip * GRAVITY) if v > 0.3 else 3.5 * (-REVERSE < v and abs(self.slide) < 1)
         drag = DRAG * v * abs(v) + off * (0.15 * v)
         rolling = (ROLLING + 0.8 * off) * max(-1.0, min(1.0, v * 2))
         return push - drag - rolling
@@ -89,10 +89,12 @@ class Car:
         push = self._push(throttle, brake, grip, off)
         limit = grip * GRAVITY
         spare = sqrt(max(1 - (push / limit) ** 2, 0.06)) * limit  # friction circle
+        if brake and abs(self.speed) < abs(self.slide):  # sliding sideways on locked wheels
+            spare = 0.9 * limit
         wanted = self.speed * tan(self._angle()) / WHEELBASE
         if abs(self.speed) > 2:
             wanted += off * 0.25 * sin(0.9 * self.x + 1.3 * self.y) * min(1.0, self.speed / 12)
-        cap = 1.12 * limit / max(abs(self.speed), 1.0)
+        cap = 1.06 * limit / max(abs(self.speed), 1.0)
         wanted = max(-cap, min(cap, wanted))
         loose = min(1.0, abs(self.slide) / 4)  # a sliding car is slow to answer the wheel
         self.yaw_rate += (wanted - self.yaw_rate) * min(1.0, (9.0 - 6.5 * loose) * dt)

@@ -44,7 +44,7 @@ def place(track: Track, rng: np.random.Generator) -> Scenery:
     size = np.array([HEIGHTS[k] * h for k, (_, _, h) in zip(kinds, found, strict=True)])
     radius = np.array([RADII.get(k, 0.0) for k in kinds])
     d = xy[:, None] - track.xy[None, ::3]
-    clear = np.sqrt((d**2).sum(2).min(1)) > track.width / 2 + 0.9 + radius * 1.6
+    clear = np.sqrt((d**2).sum(2).min(1)) > track.width / 2 + 1.2 + radius * 2.4
     kind = np.array([KINDS.index(n) for n in names])
     return Scenery(xy[clear], kind[clear], size[clear], radius[clear])
 
@@ -98,7 +98,7 @@ def _stretch(character: str, rng: np.random.Generator):
     }[character]
     for kind, count in counts.items():
         for _ in range(count):
-            near = {"house": 11.0, "board": 5.5, "bush": 3.5, "bale": 9.0}.get(kind, 5.0)
+            near = {"house": 12.0, "board": 7.5, "bush": 3.5, "bale": 9.0}.get(kind, 6.0)
             spread = 4.0 if character == "avenue" or kind == "board" else 32.0
             far = near + spread * rng.random() ** 1.6
             name = f"{kind}{int(rng.integers(VARIANTS.get(kind, 1)))}"
