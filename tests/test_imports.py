@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FAST = 0.3  # seconds for `import aapt_env`
+OURS = 0.05  # seconds that `import aapt_env` may take beyond gymnasium's own
 
 
 def files(*places):
@@ -103,18 +103,18 @@ def test_the_shell_loads_no_heavy_library(module):
     assert done.stdout.split() == []
 
 
-def test_import_is_quick():
-    """The best of a few: other programs may be at work beside this one."""
-    code = "import time; start = time.perf_counter(); import aapt_env; print(time.perf_counter() - start)"
-    best = float("inf")
-    for _ in range(8):
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-        )
-        best = min(best, float(done.stdout))
-        if best < FAST:
-            return
-    pytest.fail(f"import aapt_env took {best:.2f} s at best; expected below {FAST} s")
+def test_import_adds_next_to_nothing_to_gymnasium():
+    """CPU time of one thread, best of a few: other programs may be at work beside this one."""
+    code = (
+        "import gymnasium, time; start = time.thread_time(); import aapt_env;"
+        "print(time.thread_time() - start)"
+    )
+    command = [sys.executable, "-c", code]
+    runs = (
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        for _ in range(3)
+    )
+    assert min(float(done.stdout) for done in runs) < OURS
 
 
 def test_the_world_is_registered():
