@@ -1,0 +1,7 @@
+"""`python -m aapt_env.play`."""
+
+import sys
+
+from aapt_env.play import main
+
+sys.exit(main())

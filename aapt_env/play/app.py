@@ -1,0 +1,153 @@
+"""`python -m aapt_env.play --game driving`: flags, then a window, or a video where there is no display."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+import tyro
+
+from aapt_env.play import headless, opening, window
+from aapt_env.play.recorder import Recorder, recording_place
+from aapt_env.play.runner import Runner
+from aapt_env.play.session import Session
+
+SECONDS = 10  # a headless run, unless --frames says otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Play a world with keyboard or gamepad; F1 shows the keys.
+
+    With no display the policy drives for 10 seconds, and a video and a contact sheet are written to recordings/.
+
+    Example: python -m aapt_env.play --game driving --scene time=night
+    """
+
+    game: str = "driving"
+    """driving, or any other world that was trained; gym:ID plays a Gymnasium environment itself."""
+    real: bool = False
+    """Play the game itself, not its dream. --game-itself is the same."""
+    checkpoint: str | None = None
+    """Folder of a checkpoint or a run. Default: the world of that name, from checkpoints/ or runs/."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+    seed: int | None = None
+    """The first episode's. The same seed and keys give the same frames. Default: a new one each time."""
+    scene: tuple[str, ...] = ()
+    """Fix attributes of the scene: --scene time=night weather=rain."""
+    start: str | None = None
+    """Where the dream begins: the number of a start in the checkpoint, or an image file."""
+    frames: int = 0
+    """Stop after so many RGB frames. Default: no limit in a window, 10 seconds without one."""
+    record: bool = False
+    """Record a dataset from the first frame (Tab does it later)."""
+    out: Path = Path("recordings")
+    """Folder for recordings, videos and contact sheets."""
+    fps: float = 0.0
+    """Frames per second. Default: the world's own."""
+    scale: float = 0.0
+    """Screen pixels per frame pixel. Default: what suits the screen."""
+    size: int = 128
+    """Pixels of the game itself (--real), a multiple of 8."""
+    headless: bool = False
+    """Write a video even where there is a display."""
+
+    def __post_init__(self):
+        for name in ("frames", "fps", "scale"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: expected 0 or more")
+        if self.seed is not None and self.seed < 0:
+            raise ValueError(f"--seed {self.seed}: expected a whole number >= 0")
+        if self.size < 8 or self.size % 8:
+            raise ValueError(f"--size {self.size}: expected a multiple of 8")
+
+    def wanted(self) -> opening.Wanted:
+        """What has to be opened."""
+        return opening.Wanted(
+            game=self.game,
+            real=self.real,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            scene=opening.parse_scene(self.scene),
+            start=self.start,
+            size=self.size,
+            seed=random.randrange(10_000) if self.seed is None else self.seed,
+        )
+
+    def run(self) -> None:
+        """Play.
+
+        Raises:
+            ValueError: something cannot be opened or written; says what and what to do.
+        """
+        wanted = self.wanted()
+        opening.check(wanted)
+        if self.headless or not window.screen_there():
+            self._film(wanted)
+        else:
+            self._show(wanted)
+
+    def _film(self, wanted: opening.Wanted) -> None:
+        recording_place(self.out, wanted.name)  # before a world is loaded for nothing
+        session = Session(opening.open_setup(wanted), wanted.seed)
+        spec = session.spec
+        rate = self.fps or spec.frame_fps
+        frames = self.frames or round(SECONDS * rate)
+        recorder = Recorder(self.out, spec.game, spec) if self.record else None
+        try:
+            outcome = headless.play(session, self.out, frames=frames, fps=rate, recorder=recorder)
+        finally:
+            session.close()
+        why = "As asked, no window" if self.headless else "There is no display"
+        print(headless.report(outcome, why, frames / rate))
+
+    def _show(self, wanted: opening.Wanted) -> None:
+        if self.record:
+            recording_place(self.out, wanted.name)
+        runner = Runner(
+            lambda: Session(opening.open_setup(wanted), wanted.seed),
+            functools.partial(Recorder, self.out, wanted.name),
+        )
+        kind = "game" if wanted.itself else "dream"
+        window.Window(
+            runner,
+            title=f"{wanted.name} {kind} - aapt",
+            fps=self.fps,
+            scale=self.scale,
+            limit=self.frames,
+            record=self.record,
+        ).run()
+        if runner.recorder is not None:
+            for place in runner.recorder.saved:
+                print(f"recorded {place}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when done, 1 when the world stopped by itself, 2 for a request that cannot be met, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    words = ["--real" if word == "--game-itself" else word for word in words]
+    try:
+        tyro.cli(
+            Play,
+            prog="python -m aapt_env.play",
+            args=words,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        ).run()
+        return 0
+    except KeyboardInterrupt:
+        print("aapt play: stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get("AAPT_DEBUG"):
+            raise
+        asked = isinstance(error, (ValueError, OSError, gym.error.Error))
+        kind = "" if asked else f"{type(error).__name__}: "
+        print(f"aapt play: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if asked else 1

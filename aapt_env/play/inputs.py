@@ -1,0 +1,156 @@
+"""What the player's hands say: keys and gamepads, tracked from events, read by the model thread as one control."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from aapt_env.spec import ControlSpec
+
+DEAD_ZONE = 0.15  # of a stick's travel
+STICK_KEY = 0.5  # travel at which a stick counts as a key, for controls that are not analog
+ROLES = {  # what a direction is called, in the order the keymap is searched
+    "left": ("left", "a"),
+    "right": ("right", "d"),
+    "up": ("up", "w"),
+    "down": ("down", "s"),
+}
+
+
+_FACING = {"left": "right", "right": "left", "up": "down", "down": "up"}
+OPPOSITE = {
+    name: frozenset(ROLES[_FACING[role]]) for role, names in ROLES.items() for name in names
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The input at one moment."""
+
+    row: np.ndarray  # float32 [width], one control as datasets store it
+    held: frozenset[str] = frozenset()  # keys it was made from
+    since: float | None = (
+        None  # when the first change that nobody had sampled yet happened, in seconds
+    )
+
+
+class Inputs:
+    """Held keys and stick positions -> a control; the newest input wins.
+
+    The UI thread presses and releases; the model thread samples. A key pressed and released between two samples still
+    counts in the next one, so that a short tap is never lost.
+    """
+
+    def __init__(self, control: ControlSpec):
+        self.control = control
+        self._lock = threading.Lock()
+        self._held: list[str] = []  # oldest first
+        self._pressed: list[str] = []  # since the last sample, oldest first
+        self._analog: dict[str, float] = {}  # key -> how far it is pushed, 0 to 1
+        self._since: float | None = None
+
+    def press(self, name: str, now: float) -> None:
+        """A key went down."""
+        with self._lock:
+            if name in self._held:
+                return
+            self._held.append(name)
+            self._pressed.append(name)
+            self._note(now)
+
+    def release(self, name: str, now: float) -> None:
+        """A key came up."""
+        with self._lock:
+            if name in self._held:
+                self._held.remove(name)
+                self._note(now)
+
+    def push(self, name: str, amount: float, now: float) -> None:
+        """A stick or trigger stands in for key `name`, pushed by `amount` in 0 to 1."""
+        if self.control.space != "Box":
+            return self.press(name, now) if amount >= STICK_KEY else self.release(name, now)
+        with self._lock:
+            if abs(amount - self._analog.get(name, 0.0)) >= 0.02 or amount == 0.0:
+                changed = self._analog.get(name, 0.0) != amount
+                self._analog[name] = amount
+                if changed:
+                    self._note(now)
+
+    def release_all(self, now: float) -> None:
+        """The window lost the keyboard: nothing is held."""
+        with self._lock:
+            if self._held or any(self._analog.values()):
+                self._note(now)
+            self._held.clear()
+            self._analog.clear()
+
+    def held(self) -> frozenset[str]:
+        """Keys held now, without consuming anything (for the HUD)."""
+        with self._lock:
+            return frozenset(self._held)
+
+    def sample(self) -> Sample:
+        """The control for the next latent. The newest key wins over the ones it contradicts."""
+        with self._lock:
+            taps = [name for name in self._pressed if name not in self._held]
+            held = [name for name in self._held if name not in self._pressed]
+            newest = [*held, *(n for n in self._pressed if n in self._held), *taps][::-1]
+            active: set[str] = set()
+            for name in newest:
+                if self._agrees(name, active):
+                    active.add(name)
+            since, self._since = self._since, None
+            self._pressed.clear()
+            analog = dict(self._analog)
+        row = self.control.to_row(self.control.from_keys(active))
+        return Sample(row=self._pushed(row, analog), held=frozenset(active), since=since)
+
+    def _note(self, now: float) -> None:
+        if self._since is None:
+            self._since = now
+
+    def _agrees(self, name: str, active: set[str]) -> bool:
+        """Whether `name` may join keys that are newer than itself."""
+        bindings = self.control.keymap
+        if self.control.space == "MultiBinary":
+            return not active & OPPOSITE.get(name, frozenset())
+        if self.control.space == "Discrete":
+            return _longest(bindings, active | {name}) > _longest(bindings, active)
+        mine = {(b.index, b.value > 0) for b in bindings if b.keys == (name,)}
+        theirs = {
+            (b.index, b.value > 0) for b in bindings if len(b.keys) == 1 and b.keys[0] in active
+        }
+        return not any((index, not positive) in theirs for index, positive in mine)
+
+    def _pushed(self, row: np.ndarray, analog: dict[str, float]) -> np.ndarray:
+        if not analog:
+            return row
+        row = row.copy()
+        for b in self.control.keymap:
+            if len(b.keys) == 1:
+                row[b.index] += b.value * analog.get(b.keys[0], 0.0)
+        return row.clip(-1, 1)
+
+
+def _longest(bindings, held: set[str]) -> int:
+    return max((len(b.keys) for b in bindings if set(b.keys) <= held), default=0)
+
+
+def role_keys(control: ControlSpec) -> dict[str, str]:
+    """Which key of the keymap steers left, right, up and down: {"left": "a", ...}; roles without a key are absent."""
+    bound = {key for b in control.keymap for key in b.keys}
+    found = {role: next((n for n in names if n in bound), None) for role, names in ROLES.items()}
+    return {role: name for role, name in found.items() if name}
+
+
+def other_keys(control: ControlSpec) -> list[str]:
+    """Keys that do what no direction does, one for each thing that can be done, in the keymap's order."""
+    directions = {name for names in ROLES.values() for name in names}
+    steered = {(b.index, b.value) for b in control.keymap if set(b.keys) <= directions}
+    found: dict[tuple, str] = {}
+    for b in control.keymap:
+        if (b.index, b.value) not in steered and len(b.keys) == 1:
+            found.setdefault((b.index, b.value), b.keys[0])
+    return list(found.values())

@@ -1,0 +1,196 @@
+"""From a game's name to a session: the world or the game, its twin, and who else can drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gymnasium as gym
+import numpy as np
+
+from aapt_env import games, paths
+from aapt_env.play.script import KeyScript
+from aapt_env.play.session import Setup
+from aapt_env.spec import WorldSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the player asked for, before anything is loaded."""
+
+    game: str = "driving"  # driving, dream:driving or gym:ID
+    real: bool = False  # the game itself rather than its dream
+    checkpoint: str | None = None
+    device: str = "auto"
+    scene: dict[str, str] | None = None
+    start: str | None = None  # number of a start, or an image file
+    size: int = 128  # pixels of the game itself
+    seed: int = 0
+
+    @property
+    def itself(self) -> bool:
+        """Whether a game is opened rather than a world."""
+        return self.real or self.game.startswith("gym:")
+
+    @property
+    def name(self) -> str:
+        """The game's name without `dream:`."""
+        return self.game.removeprefix("dream:")
+
+
+def parse_scene(words: tuple[str, ...]) -> dict[str, str]:
+    """("time=night", "weather=rain") -> {"time": "night", "weather": "rain"}.
+
+    Raises:
+        ValueError: a word that is not NAME=VALUE.
+    """
+    scene = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--scene {word!r}: expected NAME=VALUE such as time=night")
+        scene[name] = value
+    return scene
+
+
+def check(wanted: Wanted) -> None:
+    """Find what can be found wrong without loading anything.
+
+    Raises:
+        ValueError: no such game or checkpoint, or a device that is not there; says what to do.
+    """
+    if wanted.device.startswith("cuda"):
+        _check_cuda(wanted.device)
+    if wanted.itself:
+        known = games.known_games()
+        if not wanted.game.startswith("gym:") and wanted.name not in known:
+            names = ", ".join(sorted(known)) or "none: the package aapt_games is not installed"
+            raise ValueError(f"unknown game {wanted.name!r}; known: {names}, and gym:ID")
+        return
+    paths.find_checkpoint(wanted.checkpoint or wanted.name)
+
+
+def open_setup(wanted: Wanted) -> Setup:
+    """Load the world, or make the game.
+
+    Raises:
+        ValueError: it cannot be opened; says why.
+    """
+    return _open_game(wanted) if wanted.itself else _open_dream(wanted)
+
+
+class GameDriver:
+    """The scripted driver that a game names in `driver_entry`: it sees the game's state, so it drives only the game."""
+
+    def __init__(self, env: gym.Env):
+        self.env: Any = env.unwrapped
+        self._driver: Any = None
+
+    def begin(self, seed: int) -> None:
+        """Take a seat after a reset."""
+        self._driver = games.load_entry(self.env.driver_entry)(seed)
+        self._driver.reset(self.env)
+
+    def __call__(self, obs: np.ndarray, info: dict) -> Any:
+        """The keys for the next latent."""
+        return self._driver(obs, info)
+
+
+class WorldPolicy:
+    """A policy that a checkpoint carries."""
+
+    def __init__(self, act: Callable[[np.ndarray, dict], Any]):
+        self.act = act
+
+    def begin(self, seed: int) -> None:
+        """Nothing to do: it acts on what it sees."""
+
+    def __call__(self, obs: np.ndarray, info: dict) -> Any:
+        """The action for the next latent."""
+        return self.act(obs, info)
+
+
+def _policy_of(world: Any) -> WorldPolicy | None:
+    act = world.policy() if hasattr(world, "policy") else None
+    return WorldPolicy(act) if act is not None else None
+
+
+def _open_dream(wanted: Wanted) -> Setup:
+    import aapt_env  # noqa: F401 - registers AAPT-World-v0
+
+    env = gym.make(
+        "AAPT-World-v0",
+        game=wanted.name,
+        checkpoint=wanted.checkpoint,
+        device=wanted.device,
+        disable_env_checker=True,
+    )
+    world: Any = env.unwrapped
+    spec: WorldSpec = world.spec_world
+    scene = _scene(wanted, spec)
+
+    def make_twin() -> gym.Env:
+        return games.make_held(spec.game, spec.height, spec.width, spec.k)
+
+    return Setup(
+        env=env,
+        spec=spec,
+        device=str(getattr(world, "device", "")),
+        scene=scene,
+        start=_start(wanted.start),
+        policy=_policy_of(world),
+        script=KeyScript(spec.control, wanted.seed),
+        make_twin=make_twin if spec.game in games.known_games() else None,
+    )
+
+
+def _open_game(wanted: Wanted) -> Setup:
+    k = 4
+    env = games.make_held(wanted.name, wanted.size, wanted.size, k)
+    spec = games.world_spec(env, wanted.name, k)
+    return Setup(
+        env=env,
+        spec=spec,
+        dream=False,
+        scene=_scene(wanted, spec),
+        policy=GameDriver(env) if hasattr(env.unwrapped, "driver_entry") else None,
+        script=KeyScript(spec.control, wanted.seed),
+    )
+
+
+def _scene(wanted: Wanted, spec: WorldSpec) -> dict[str, str]:
+    """The attributes that the player fixed, held against those that the world knows."""
+    scene = wanted.scene or {}
+    for name, value in scene.items():
+        if name not in spec.scenes:
+            known = ", ".join(spec.scenes) or "none"
+            raise ValueError(f"--scene {name}={value}: {spec.game} has no {name!r}; known: {known}")
+        if value not in spec.scenes[name]:
+            known = ", ".join(spec.scenes[name])
+            raise ValueError(f"--scene {name}={value}: expected one of {known}")
+    return scene
+
+
+def _start(text: str | None) -> int | np.ndarray | None:
+    """A start's number, or an image read as RGB."""
+    if text is None or text.isdigit():
+        return None if text is None else int(text)
+    image = cv2.imread(text) if Path(text).is_file() else None
+    if image is None:
+        raise ValueError(f"--start {text}: expected the number of a start, or an image file")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _check_cuda(device: str) -> None:
+    import torch  # here, because only a world needs it
+
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"--device {device}: no CUDA device here; use --device cpu, or auto to take what there is"
+        )
+    index = int(device.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        raise ValueError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices")
