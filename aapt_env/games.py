@@ -240,9 +240,8 @@ def _is_image(space: gym.Space) -> bool:
 def _gym(env_id: str, height: int, width: int) -> gym.Env:
     """Any Gymnasium environment as a game."""
     try:
-        modes = (gym.spec(env_id).kwargs or {}).get("render_mode", "rgb_array")
-        env = gym.make(env_id, render_mode=modes, disable_env_checker=True)
-    except gym.error.Error as error:
+        env = gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
+    except (gym.error.Error, ImportError) as error:
         raise ValueError(f"gym:{env_id}: Gymnasium cannot make it: {error}") from error
     return PixelView(env, height, width)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +116,7 @@ class Episodes:
         held = [i for i, fraction in order.items() if fraction < held_out]
         if not held and held_out > 0 and len(self) > 1:
             held = [min(order, key=order.__getitem__)]
-        return [i for i in order if i not in set(held)], held
+        return sorted(set(order) - set(held)), held
 
     def _column(self, i: int, name: str) -> pa.Array:
         """One column of an episode's rows."""
@@ -144,7 +145,7 @@ def load_frames(
     Returns:
         uint8 [F, H, W, 3] of each episode, in the order of `indices`.
     """
-    total = sum(episodes.index[i].length for i in indices)
+    begun, total = time.perf_counter(), sum(episodes.index[i].length for i in indices)
     out: list[np.ndarray] = []
     with (
         ThreadPoolExecutor(max(1, workers)) as pool,
@@ -159,6 +160,9 @@ def load_frames(
         for frames in pool.map(episodes.frames, indices):
             out.append(frames)
             bar.update(len(frames))
+    if progress:
+        seconds = time.perf_counter() - begun
+        print(f"decoded {total:,} frames in {seconds:.1f} s ({total / seconds:,.0f} frames/s)")
     return out
 
 
@@ -176,6 +180,8 @@ def read_head(root: Path) -> tuple[WorldSpec, dict | None]:
         )
     try:
         head = json.loads(path.read_bytes())
+        if head["format"] != files.FORMAT:
+            raise ValueError(f"format {head['format']!r}; this version reads {files.FORMAT}")
         return WorldSpec.from_dict(head["spec"]), head["recipe"]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(_broken(path, str(error))) from error

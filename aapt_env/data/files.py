@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 
+FORMAT = 1  # of what is ours in meta/
 CHUNK = 1000  # files per folder
 IMAGE = "observation.image"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
@@ -44,7 +45,7 @@ def write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        _forget(temporary)
+        forget(temporary)
         raise DatasetWriteError(
             error.errno,
             f"cannot write a dataset here ({error.strerror}); expected a folder with write permission and free "
@@ -63,7 +64,7 @@ def sweep(root: Path) -> None:
     for path in root.rglob(".*.tmp"):
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
-            _forget(path)
+            forget(path)
 
 
 def _alive(pid: int) -> bool:
@@ -76,7 +77,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _forget(path: Path) -> None:
+def forget(path: Path) -> None:
     """Delete a file if it is there and can be deleted."""
     try:
         path.unlink(missing_ok=True)

@@ -1,11 +1,13 @@
 """Who plays while a game is recorded.
 
 A policy is made for each episode by a factory, `factory(seed) -> policy`. It is called once per latent,
-`policy(observation, info) -> action`, and where it has a `reset(env)` that is called first, once the game was reset.
+`policy(observation, info) -> action`; where it has a `reset(game)`, that is called first, with the unwrapped game, which
+was just reset.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -24,16 +26,13 @@ class RandomControl:
     """Sticky random: each control, drawn uniformly, is held for 1 to 10 latents.
 
     Args:
+        control: what is drawn from.
         seed: same seed, same controls.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, control: ControlSpec, seed: int):
+        self._control = control
         self._rng = np.random.default_rng(seed)
-        self._left = 0
-
-    def reset(self, env: gym.Env) -> None:
-        """Learn the control space of `env`."""
-        self._control = ControlSpec.of(env)
         self._left = 0
 
     def __call__(self, observation: np.ndarray, info: dict):
@@ -79,7 +78,7 @@ def load(policy: str, env: gym.Env) -> Callable:
         ValueError: there is no such policy; says which there are.
     """
     if policy == "random":
-        return RandomControl
+        return functools.partial(RandomControl, ControlSpec.of(env))
     if policy == "scripted":
         if not _own(env):
             raise ValueError(

@@ -14,7 +14,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -193,7 +200,7 @@ class Plan:
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                length = future.result()
+                length = _result(future)
                 self.lengths[running.pop(future)] = length
                 counted += length
                 yield length
@@ -220,7 +227,7 @@ class Player:
         obs, info = self.env.reset(seed=game_seed)
         scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
         if hasattr(policy, "reset"):
-            policy.reset(self.env)
+            policy.reset(self.env.unwrapped)
         frames, rows, rewards = [info["frames"]], [], []
         over = terminated = truncated = False
         real, latents = 1, self.recipe.latents(self.writer.spec)
@@ -253,6 +260,16 @@ def episode_seeds(seed: int, index: int) -> tuple[int, int]:
     """(game seed, policy seed) of episode `index`: 31 bits each."""
     game, policy = np.random.SeedSequence([seed, index]).generate_state(2)
     return int(game >> 1), int(policy >> 1)
+
+
+def _result(future: Future) -> int:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise RuntimeError(
+            "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
+            "run the same again, with fewer workers if memory is short"
+        ) from error
 
 
 class _Here(Executor):

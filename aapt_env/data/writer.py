@@ -88,8 +88,8 @@ class EpisodeWriter:
         """
         index = self._next if index is None else index
         self._next = max(self._next, index + 1)
-        self._check(frames, controls, rewards)
         controls, rewards = np.asarray(controls, np.float32), np.asarray(rewards, np.float32)
+        self._check(frames, controls, rewards)
         episode = Episode(
             index=index,
             length=len(frames),
@@ -139,13 +139,13 @@ class EpisodeWriter:
     def _open(self, recipe: dict | None) -> None:
         """Begin the dataset, or check that the one there is the same."""
         if not (self.path / files.DATASET).exists():
-            head = {"format": 1, "spec": self.spec.to_dict(), "recipe": recipe}
+            head = {"format": files.FORMAT, "spec": self.spec.to_dict(), "recipe": recipe}
             files.write_json(self.path / files.DATASET, head)
             return
         spec, before = read_head(self.path)
         wanted, got = _essence(self.spec), _essence(spec)
         if recipe is not None:
-            wanted, got = wanted | recipe, got | (before or {"recipe": "none"})
+            wanted, got = wanted | recipe, got | (before or {})
         differ = [n for n in wanted | got if wanted.get(n) != got.get(n)]
         if differ:
             said = "; ".join(f"{n} {got.get(n)!r}, asked {wanted.get(n)!r}" for n in differ)
