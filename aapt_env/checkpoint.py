@@ -1,0 +1,208 @@
+"""A world on disk: the only bridge from training to running.
+
+    config.json             spec, sizes, how it was trained, a sha256 per file
+    generator.safetensors   bf16
+    vae.safetensors         bf16
+    starts.safetensors      where a dream can begin
+    policy.safetensors      optional: a small player that sees frames only
+    README.md               the model card
+
+Nothing here can run code: JSON with known keys, and safetensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+from aapt_env.model.generator import Generator
+from aapt_env.model.trunk import TrunkConfig
+from aapt_env.model.vae import VAE, VAEConfig
+from aapt_env.spec import WorldSpec, strict
+from aapt_env.starts import Start, pack, unpack
+
+FORMAT = 1
+WEIGHTS = ("generator.safetensors", "vae.safetensors", "starts.safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What config.json holds."""
+
+    format: int
+    spec: dict
+    trunk: dict
+    vae: dict
+    files: dict[str, str]  # name -> sha256
+    training: dict = field(default_factory=dict)  # recipe, stage, steps, device, figures
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded world, in float32 on the CPU."""
+
+    spec: WorldSpec
+    generator: Generator
+    vae: VAE
+    starts: list[Start]
+    hash: str  # sha256 of config.json, which holds the hashes of all else
+    training: dict = field(default_factory=dict)
+    folder: Path | None = None
+
+
+def save(
+    folder: Path, spec: WorldSpec, generator: Generator, vae: VAE, starts: list[Start], training: dict
+) -> None:
+    """Write a checkpoint folder; config.json last, so that a half-written one is not taken for a world."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {"generator.safetensors": half(generator), "vae.safetensors": half(vae), "starts.safetensors": pack(starts)}
+    for name, tensors in parts.items():
+        save_file(tensors, folder / (name + ".partial"))
+        (folder / (name + ".partial")).replace(folder / name)
+    names = [*parts, *(["policy.safetensors"] if (folder / "policy.safetensors").is_file() else [])]
+    config = Config(
+        format=FORMAT,
+        spec=spec.to_dict(),
+        trunk=dataclasses.asdict(generator.config),
+        vae=dataclasses.asdict(vae.config),
+        files={name: sha256((folder / name).read_bytes()) for name in names},
+        training=training,
+    )
+    write_config(folder, config)
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write config.json atomically."""
+    partial = folder / "config.json.partial"
+    partial.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    partial.replace(folder / "config.json")
+
+
+def half(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters in bf16; buffers as they are."""
+    parameters = {name for name, _ in module.named_parameters()}
+    return {
+        name: (value.detach().bfloat16() if name in parameters else value.detach()).cpu().contiguous()
+        for name, value in module.state_dict().items()
+    }
+
+
+def read_config(folder: Path) -> tuple[Config, str]:
+    """config.json and its hash.
+
+    Raises:
+        ValueError: missing, not JSON, of another format, with unknown keys or with paths for file names.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} is no checkpoint: it has no config.json")
+    raw = path.read_bytes()
+    try:
+        data = json.loads(raw)
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); get the checkpoint again") from error
+    config = strict(Config, data, str(path))
+    if config.format != FORMAT:
+        raise ValueError(f"{path}: format {config.format}; this version of aapt_env reads {FORMAT}")
+    if not isinstance(config.files, dict) or any(Path(n).name != n for n in config.files):
+        raise ValueError(f"{path}: files must be plain names with a sha256 each")
+    missing = sorted(set(WEIGHTS) - set(config.files))
+    if missing:
+        raise ValueError(f"{path}: no hash for {', '.join(missing)}; get the checkpoint again")
+    return config, sha256(raw)
+
+
+def read_tensors(folder: Path, name: str, expected: str) -> dict[str, Tensor]:
+    """One safetensors file, if its hash is the one in config.json.
+
+    Raises:
+        ValueError: missing, tampered with or truncated, not safetensors, or with a value that is not finite.
+    """
+    path = Path(folder) / name
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; get the checkpoint again")
+    raw = path.read_bytes()
+    if sha256(raw) != expected:
+        raise ValueError(
+            f"{path} has sha256 {sha256(raw)[:12]}..., config.json says {str(expected)[:12]}...: it is truncated or was "
+            "changed; get the checkpoint again"
+        )
+    try:
+        tensors = load(raw)
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}); get the checkpoint again") from error
+    for key, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{path}: {key} has values that are not finite; get or train the checkpoint again")
+    return tensors
+
+
+def put(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+    """Load weights strictly; one sentence when a key or a shape does not fit."""
+    try:
+        module.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except RuntimeError as error:
+        detail = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
+        raise ValueError(f"{where} does not fit the sizes in config.json: {detail}") from error
+
+
+def read(folder: str | Path) -> Checkpoint:
+    """Load a world from its folder.
+
+    Raises:
+        ValueError: anything missing, damaged, changed or contradictory; says what, and what to do.
+    """
+    folder = Path(folder)
+    config, digest = read_config(folder)
+    where = str(folder / "config.json")
+    spec = WorldSpec.from_dict(config.spec)
+    trunk = strict(TrunkConfig, config.trunk, f"{where}: trunk")
+    vae = VAE(strict(VAEConfig, config.vae, f"{where}: vae"))
+    check_sizes(spec, trunk, vae.config, where)
+    generator = Generator(trunk, spec.control)
+    for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
+        put(module, read_tensors(folder, name, config.files[name]), str(folder / name))
+    starts = unpack(read_tensors(folder, WEIGHTS[2], config.files[WEIGHTS[2]]), spec.height, spec.width)
+    return Checkpoint(spec, generator.eval(), vae.eval(), starts, digest, config.training, folder)
+
+
+def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig, where: str) -> None:
+    """Raises ValueError where spec, generator and VAE disagree on a latent."""
+    expected = (*spec.latent_shape, spec.k, spec.stride, tuple(len(v) for v in spec.scenes.values()))
+    generator = (trunk.channels, trunk.rows, trunk.columns, spec.k, spec.stride, trunk.scenes)
+    coder = (vae.channels, trunk.rows, trunk.columns, vae.k, vae.stride, trunk.scenes)
+    for name, got in (("generator", generator), ("VAE", coder)):
+        if got != expected:
+            raise ValueError(
+                f"{where}: the spec's (C, h, w, k, stride, scenes) is {expected}, the {name}'s is {got}"
+            )
+
+
+def ship(source: Path, out: Path) -> Path:
+    """Copy a checkpoint to `out`/<game>, after reading it once to be sure that it is whole.
+
+    Returns:
+        The folder it now lies in.
+    """
+    checkpoint = read(source)
+    place = Path(out) / checkpoint.spec.game.replace(":", "-").replace("/", "-")
+    config, _ = read_config(source)
+    place.mkdir(parents=True, exist_ok=True)
+    for name in [*config.files, "README.md", "config.json"]:
+        if (Path(source) / name).is_file():
+            shutil.copyfile(Path(source) / name, place / name)
+    return place
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(data).hexdigest()

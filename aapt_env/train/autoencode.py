@@ -1,0 +1,96 @@
+"""Stage 1: the VAE, on short windows of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from aapt_env.model.vae import VAE
+from aapt_env.train.clips import FrameClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.loop import Losses, Stage, Turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoencode:
+    """Settings of the stage."""
+
+    share: float  # of the budget
+    steps: int | None = None  # fixed number of steps instead of a share
+    batch: int = 12  # windows
+    latents: int = 3  # latents after the first, per window
+    lr: float = 6e-4
+    kl: float = 1e-4  # weight of the mean KL divergence per latent number (nats)
+    edges: float = 0.5  # weight of the L1 of image gradients
+
+
+class AutoencodeStage(Stage):
+    """Reconstruction in L1, squared error and edges, with a KL that keeps latents near a unit normal."""
+
+    def __init__(self, config: Autoencode, vae: VAE, train: FrameClips, held_out: FrameClips, device: torch.device):
+        super().__init__(name="autoencode", modules={"vae": vae})
+        self.config, self.vae, self.train, self.held_out, self.device = config, vae, train, held_out, device
+        fused = torch.optim.AdamW(vae.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        self.turns = [Turn("vae", (vae,), fused, self.losses)]
+
+    def batch(self, dice: Dice) -> Tensor:
+        """[B, 1 + nk, H, W, 3] uint8."""
+        return self.train.sample(dice, self.config.batch, self.config.latents).to(self.device)
+
+    def losses(self, frames: Tensor, dice: Dice) -> Losses:
+        """One loss; `psnr` in dB over the batch, `kl` in nats per latent number."""
+        vae = self.vae
+        x = vae.groups(frames)  # [B, T, 3k, H, W]
+        mean, log_variance = vae.encoder(x.flatten(0, 1))
+        mean, log_variance = mean.float(), log_variance.float()
+        noise = dice.normal(*mean.shape)
+        z = (mean + noise * (0.5 * log_variance).exp()).unflatten(0, x.shape[:2])
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        pixels, _ = vae.decoder(z, vae.start(len(x), *z.shape[-2:]))
+        target = rearrange(x, "b t (k c) h w -> b t k c h w", c=3)
+        error = pixels.float() - target
+        squared = error.square().mean()
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        loss = error.abs().mean() + 2 * squared + self.config.edges * edges + self.config.kl * kl
+        yield loss, {"psnr": -10 * torch.log10(squared / 4), "kl": kl.detach(), "loss": loss.detach()}
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Scale latents to zero mean and unit variance per channel, over 24 batches of training windows."""
+        vae = self.vae
+        vae.shift.zero_()
+        vae.scale.fill_(1)
+        found = []
+        for i in range(24):
+            frames = self.batch(Dice.of(0, "scale", i, self.device))
+            found.append(vae.encode(frames).flatten(0, 1))
+        latents = torch.cat(found).transpose(0, 1).flatten(1)  # [C, n]
+        vae.shift.copy_(latents.mean(dim=1))
+        vae.scale.copy_(latents.std(dim=1))
+
+    def picture(self) -> np.ndarray:
+        """Held-out windows, the real ones over their reconstructions."""
+        from aapt_env.train.picture import sheet
+
+        frames = self.held_out.sample(Dice.of(1, "picture", 0), 6, 3).to(self.device)
+        decoded, _ = self.vae.decode(self.vae.encode(frames))
+        again = torch.cat([decoded[:, 0, -1:], decoded[:, 1:].flatten(1, 2)], dim=1)
+        rows = [row for pair in zip(frames, again, strict=True) for row in pair]
+        return sheet([r.cpu().numpy()[::2] for r in rows], labels=["real", "VAE"] * len(frames))
+
+
+@torch.no_grad()
+def held_out_psnr(vae: VAE, clips: FrameClips, device: torch.device, batches: int = 16) -> float:
+    """PSNR in dB of uint8 reconstructions of held-out windows: the ceiling of every dream."""
+    total = count = 0.0
+    for i in range(batches):
+        frames = clips.sample(Dice.of(2, "ceiling", i), 8, 4).to(device)
+        decoded, _ = vae.decode(vae.encode(frames))
+        error = decoded[:, 1:].flatten(1, 2).float() - frames[:, 1:].float()
+        total += float(error.square().sum())
+        count += error.numel()
+    return float(10 * np.log10(255.0**2 / (total / count)))

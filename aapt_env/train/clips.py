@@ -1,0 +1,82 @@
+"""Windows of frames and of latents, drawn by the dice. All of a dataset's latents fit in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aapt_env.train.dice import Dice
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A batch of windows. Each begins with an alone latent, as play does."""
+
+    latents: Tensor  # [B, 1 + T, C, h, w]; the first is the alone-encoding of the frame before the window
+    controls: Tensor  # [B, T, k, width]
+    scene: Tensor  # [B, attributes] int64
+
+
+class FrameClips:
+    """Windows of 1 + nk frames out of episodes held in memory."""
+
+    def __init__(self, frames: list[np.ndarray], k: int):
+        self.frames, self.k = frames, k
+        self.lengths = np.array([len(f) for f in frames])
+
+    def sample(self, dice: Dice, batch: int, latents: int) -> Tensor:
+        """[B, 1 + latents*k, H, W, 3] uint8, uniform over all windows."""
+        span = 1 + latents * self.k
+        room = np.maximum(self.lengths - span + 1, 0)
+        if not room.sum():
+            raise ValueError(f"no episode has {span} frames; record longer ones")
+        episodes = dice.pick.choice(len(room), batch, p=room / room.sum())
+        starts = [int(dice.pick.integers(room[e])) for e in episodes]
+        clips = [self.frames[e][s : s + span] for e, s in zip(episodes, starts, strict=True)]
+        return torch.from_numpy(np.stack(clips))
+
+
+@dataclass(frozen=True)
+class EncodedEpisode:
+    """One episode as the generator knows it."""
+
+    latents: Tensor  # [T, C, h, w] float16; the first alone, the others in mid-stream
+    alone: Tensor  # [T, C, h, w] float16; the last frame of each latent, encoded alone
+    controls: Tensor  # [T - 1, k, width] float32; controls[i] made latents[i + 1]
+    scene: Tensor  # [attributes] int64
+
+
+class LatentClips:
+    """Windows of latents out of encoded episodes."""
+
+    def __init__(self, episodes: list[EncodedEpisode], device: torch.device | str = "cpu"):
+        self.latents = torch.cat([e.latents for e in episodes]).to(device)
+        self.alone = torch.cat([e.alone for e in episodes]).to(device)
+        # one row of padding per episode keeps controls on the index of the latent they made
+        self.controls = torch.cat(
+            [torch.cat([torch.zeros_like(e.controls[:1]), e.controls]) for e in episodes]
+        ).to(device)
+        self.scene = torch.stack([e.scene for e in episodes]).to(device)
+        self.lengths = np.array([len(e.latents) for e in episodes])
+        self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
+
+    def sample(self, dice: Dice, batch: int, length: int) -> Clip:
+        """Uniform over all windows of `length` latents after the start latent."""
+        room = np.maximum(self.lengths - length, 0)
+        if not room.sum():
+            raise ValueError(f"no episode has {length + 1} latents; record longer ones")
+        episodes = dice.pick.choice(len(room), batch, p=room / room.sum())
+        starts = np.array([dice.pick.integers(room[e]) for e in episodes])
+        return self.at(episodes, starts, length)
+
+    def at(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Clip:
+        """The windows that start at latent `starts` of `episodes`."""
+        rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
+        rows = rows.to(self.latents.device)
+        latents = self.latents[rows]
+        latents[:, 0] = self.alone[rows[:, 0]]
+        scene = self.scene[torch.from_numpy(episodes).to(rows.device)]
+        return Clip(latents.float(), self.controls[rows[:, 1:]], scene)

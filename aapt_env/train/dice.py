@@ -1,0 +1,32 @@
+"""All randomness of a training is a function of (seed, stage, step): resuming needs no saved generator."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Dice:
+    """`pick` draws indices on the CPU; `torch` draws noise on the device."""
+
+    pick: np.random.Generator
+    torch: torch.Generator
+
+    @classmethod
+    def of(cls, seed: int, stage: str, step: int, device: torch.device | str = "cpu") -> Dice:
+        """The dice of one step."""
+        pick = np.random.default_rng((seed, zlib.crc32(stage.encode()), step))
+        generator = torch.Generator(device).manual_seed(int(pick.integers(2**62)))
+        return cls(pick, generator)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal, on the device."""
+        return torch.randn(*shape, generator=self.torch, device=self.torch.device)
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        """Uniform in [0, 1), on the device."""
+        return torch.rand(*shape, generator=self.torch, device=self.torch.device)

@@ -1,0 +1,146 @@
+"""Stages 2 and 3: teacher-forced flow matching, then consistency distillation (AAPT v2, section 2.2)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aapt_env.model.generator import Generator
+from aapt_env.train.clips import Clip, LatentClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.dream import Dreamer
+from aapt_env.train.loop import Losses, Stage, Turn
+
+
+def shifted(t: Tensor, s: float) -> Tensor:
+    """Spend more time at high noise: t -> s*t / (1 + (s - 1)*t)."""
+    return s * t / (1 + (s - 1) * t)
+
+
+def noisy(clip: Clip, noise: Tensor, t: Tensor) -> Tensor:
+    """x_t = (1 - t) x_0 + t * noise, one t per clip: t [B], noise [B, T, C, h, w]."""
+    t = t[:, None, None, None, None]
+    return (1 - t) * clip.latents[:, 1:] + t * noise
+
+
+def teacher_forced(generator: Generator, x: Tensor, clip: Clip, t: Tensor, seen=None) -> Tensor:
+    """The velocity at x in one parallel pass whose recycled latents are real. Returns [B, T, C, h, w]."""
+    length = x.shape[1]
+    seen = seen or generator.trunk.clip(clip.scene, length)
+    time = t[:, None].expand(-1, length)
+    return generator(x, clip.latents[:, :-1], clip.controls, time, seen).float()
+
+
+@torch.no_grad()
+def average(target: torch.nn.Module, source: torch.nn.Module, decay: float) -> None:
+    """EMA: target <- decay * target + (1 - decay) * source."""
+    pairs = list(zip(target.parameters(), source.parameters(), strict=True))
+    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diffusion:
+    """Settings of the diffusion stage."""
+
+    share: float
+    steps: int | None = None
+    batch: int = 32
+    length: int = 14  # latents per clip, at most W + 2
+    lr: float = 5e-4
+    weight_decay: float = 0.01
+    shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
+    ema: float = 0.995
+
+
+class DiffusionStage(Stage):
+    """Flow matching with teacher forcing: one t for the whole clip, real recycled latents, target v = noise - x_0."""
+
+    def __init__(self, config: Diffusion, generator: Generator, train: LatentClips, dreamer: Dreamer):
+        ema = copy.deepcopy(generator)
+        super().__init__(name="diffusion", modules={"generator": generator, "ema": ema})
+        self.config, self.generator, self.ema, self.train, self.dreamer = config, generator, ema, train, dreamer
+        adam = torch.optim.AdamW(
+            generator.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+        )
+        self.turns = [Turn("generator", (generator,), adam, self.losses)]
+
+    def batch(self, dice: Dice) -> Clip:
+        """Windows of latents."""
+        return self.train.sample(dice, self.config.batch, self.config.length)
+
+    def losses(self, clip: Clip, dice: Dice) -> Losses:
+        """Mean squared error of the velocity."""
+        noise = dice.normal(*clip.latents[:, 1:].shape)
+        t = shifted(dice.uniform(len(noise)), self.config.shift)
+        v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t)
+        loss = (v - (noise - clip.latents[:, 1:])).square().mean()
+        yield loss, {"loss": loss.detach()}
+
+    def after(self, step: int) -> None:
+        """Average the weights; a warm start keeps early steps out."""
+        average(self.ema, self.generator, min(self.config.ema, (step + 1) / (step + 10)))
+
+    def picture(self) -> np.ndarray:
+        """Dreams in one pass per latent."""
+        return self.dreamer.sheet(self.ema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency:
+    """Settings of consistency distillation."""
+
+    share: float
+    steps: int | None = None
+    batch: int = 24
+    length: int = 14
+    lr: float = 2e-4
+    shift: float = 4.0
+    levels: int = 32  # fixed steps from noise to data
+    huber: float = 0.03  # pseudo-Huber width per square root of a latent's size (improved consistency training, 2310.14189)
+
+
+class ConsistencyStage(Stage):
+    """One step of the teacher's ODE, then agreement: f(x_t, t) = x_t - t v should be constant along it.
+
+    No EMA target, no guidance, teacher forcing throughout.
+    """
+
+    def __init__(self, config: Consistency, generator: Generator, teacher: Generator, train: LatentClips, dreamer: Dreamer):
+        super().__init__(name="consistency", modules={"generator": generator})
+        self.config, self.generator, self.train, self.dreamer = config, generator, train, dreamer
+        self.teacher = teacher.requires_grad_(False)
+        adam = torch.optim.AdamW(
+            generator.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
+        self.turns = [Turn("generator", (generator,), adam, self.losses)]
+
+    batch = DiffusionStage.batch
+
+    def losses(self, clip: Clip, dice: Dice) -> Losses:
+        """Pseudo-Huber distance between the student at one level and itself, without gradient, at the level below."""
+        n = self.config.levels
+        noise = dice.normal(*clip.latents[:, 1:].shape)
+        level = (dice.uniform(len(noise)) * n).floor()
+        high, low = shifted((level + 1) / n, self.config.shift), shifted(level / n, self.config.shift)
+        x_high = noisy(clip, noise, high)
+        with torch.no_grad():
+            gap = (low - high)[:, None, None, None, None]
+            x_low = x_high + gap * teacher_forced(self.teacher, x_high, clip, high)
+            target = self.clean(x_low, clip, low)
+        squared = (self.clean(x_high, clip, high) - target).square().flatten(2).sum(-1)  # [B, T]
+        size = noise[0, 0].numel()
+        c = self.config.huber * size**0.5
+        loss = ((squared + c * c).sqrt() - c).mean() / size**0.5
+        yield loss, {"loss": loss.detach(), "mse": squared.detach().mean() / size}
+
+    def clean(self, x: Tensor, clip: Clip, t: Tensor) -> Tensor:
+        """f(x, t) = x - t v(x, t); at t = 0 it is x itself."""
+        return x - t[:, None, None, None, None] * teacher_forced(self.generator, x, clip, t)
+
+    def picture(self) -> np.ndarray:
+        """Dreams in one pass per latent."""
+        return self.dreamer.sheet(self.generator)

@@ -1,0 +1,71 @@
+"""After the VAE: every episode is encoded once, to files that a kill can only leave whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from aapt_env.data.episodes import Episodes
+from aapt_env.model.vae import VAE
+from aapt_env.train.clips import EncodedEpisode
+
+
+def fingerprint(vae: VAE) -> str:
+    """A hash of the weights, so that latents of another VAE are never mixed in."""
+    digest = hashlib.sha256()
+    for value in vae.state_dict().values():
+        digest.update(value.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def encode_frames(vae: VAE, frames: np.ndarray, bf16: bool, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 [1 + nk, H, W, 3] -> latents and alone latents, float16 [1 + n, C, h, w] each."""
+    device, k = vae.scale.device, vae.config.k
+    whole = torch.from_numpy(frames[: 1 + (len(frames) - 1) // k * k])
+    x = vae.groups(whole[None].to(device))[0]
+    ends = whole[0::k].to(device)
+    latents, alone = [], []
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for i in range(0, len(x), batch):
+            latents.append(vae.normalise(vae.encoder(x[i : i + batch])[0]).half().cpu())
+            alone.append(vae.encode_alone(ends[i : i + batch]).half().cpu())
+    return torch.cat(latents).contiguous(), torch.cat(alone).contiguous()
+
+
+def encode_all(
+    vae: VAE, episodes: Episodes, indices: list[int], frames: list[np.ndarray], folder: Path, bf16: bool
+) -> list[EncodedEpisode]:
+    """Encode the episodes that `folder` does not hold yet, and return all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / "vae.json"
+    stamp = {"vae": fingerprint(vae)}
+    if not mark.is_file() or json.loads(mark.read_text()) != stamp:
+        for old in folder.glob("*.safetensors"):
+            old.unlink()
+        mark.write_text(json.dumps(stamp))
+    out = []
+    for index, pixels in zip(tqdm(indices, desc="encode", unit="episode"), frames, strict=True):
+        path = folder / f"episode-{index:06d}.safetensors"
+        if not path.is_file():
+            latents, alone = encode_frames(vae, pixels, bf16)
+            partial = path.with_suffix(".partial")
+            save_file({"latents": latents, "alone": alone}, partial)
+            os.replace(partial, path)
+        out.append(episode(episodes, index, load_file(path)))
+    return out
+
+
+def episode(episodes: Episodes, index: int, tensors: dict[str, torch.Tensor]) -> EncodedEpisode:
+    """Latents beside the controls that made them."""
+    k, count = episodes.spec.k, len(tensors["latents"]) - 1
+    controls = torch.from_numpy(np.ascontiguousarray(episodes.controls(index)[: count * k]))
+    scene = torch.from_numpy(episodes.spec.scene_row(episodes.index[index].scene))
+    return EncodedEpisode(tensors["latents"], tensors["alone"], controls.unflatten(0, (count, k)).float(), scene)

@@ -1,0 +1,232 @@
+"""The one loop: resume, precision, logging, pictures, wall-clock budget, saving, and stopping on a non-finite loss live here once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from aapt_env.train import state
+from aapt_env.train.dice import Dice
+
+Losses = Iterator[tuple[Tensor, dict[str, Any]]]
+
+
+@dataclass
+class Turn:
+    """Whose turn it is: `modules` learn from `losses(batch, dice)`, all other modules of the stage stand still."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+    optimizer: torch.optim.Optimizer
+    losses: Callable[[Any, Dice], Losses]  # one loss, or one per segment of a long video
+    clip: float | None = 1.0  # gradient norm, None for no clipping
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """What a stage is to the loop. Subclasses fill `modules` and `turns`; a loss is a function of models, batch and dice."""
+
+    name: str
+    modules: dict[str, nn.Module] = field(default_factory=dict)  # all that is saved
+    turns: list[Turn] = field(default_factory=list)
+
+    def batch(self, dice: Dice) -> Any:
+        """The step's data, on the device."""
+        raise NotImplementedError
+
+    def after(self, step: int) -> None:
+        """After the turns: averages of weights."""
+
+    def finish(self) -> None:
+        """Once, after the last step."""
+
+    def picture(self) -> np.ndarray | None:
+        """A contact sheet, [H, W, 3] uint8 RGB."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How the loop runs a stage."""
+
+    folder: Path  # state.safetensors, metrics.jsonl, sheets/, TensorBoard events
+    seed: int = 0
+    steps: int | None = None  # fixed number of steps; None: measured from `seconds`
+    seconds: float | None = None  # what the stage may take; becomes a number of steps
+    deadline: float = float("inf")  # time.monotonic() at which to stop with a resumable state
+    device: torch.device = torch.device("cpu")
+    bf16: bool = False
+    warmup: int = 50  # steps of rising learning rate
+    decay: float = 0.4  # last share of the steps, over which the rate falls to a twentieth
+    log_every: int = 20
+    save_seconds: float = 120.0
+    picture_seconds: float = 240.0
+    measure: int = 12  # steps whose rate fixes the number of steps; the first two do not count
+
+
+class NonFinite(ValueError):
+    """A loss or gradient stopped being a number."""
+
+
+def schedule(step: int, steps: int, run: Run) -> float:
+    """Learning rate factor: up over `warmup` steps, flat, then linearly down to 0.05."""
+    left = (steps - step) / max(1.0, run.decay * steps)
+    return min(1.0, (step + 1) / max(1, run.warmup)) * min(1.0, max(0.05, left))
+
+
+def train(stage: Stage, run: Run) -> bool:
+    """Run `stage` to its last step or to the deadline. Returns whether it is complete.
+
+    Raises:
+        NonFinite: a loss or gradient norm is not finite; names the step, the stage and the last good state.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    path = run.folder / "state.safetensors"
+    optimizers = {turn.name: turn.optimizer for turn in stage.turns}
+    step, steps = 0, run.steps
+    if path.is_file():
+        meta = state.load(path, stage.modules, optimizers)
+        step, steps = int(meta["step"]), int(meta["steps"]) or run.steps
+    if steps is not None and step >= steps:
+        return True
+    log = Log(run.folder, step)
+    base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in stage.turns}
+    saved = pictured = time.monotonic()
+    ticks: list[float] = []
+    with tqdm(total=steps, initial=step, desc=stage.name, unit="step", mininterval=2.0) as bar:
+        while steps is None or step < steps:
+            ticks.append(time.monotonic())
+            if steps is None and len(ticks) > run.measure:
+                rate = (ticks[-1] - ticks[2]) / (len(ticks) - 3)
+                steps = bar.total = max(step + 1, round((run.seconds or 60.0) / rate))
+            factor = schedule(step, steps or 10**9, run)
+            metrics = advance(stage, run, step, base, factor, path)
+            step += 1
+            bar.update()
+            now = time.monotonic()
+            if step % run.log_every == 0 or step == steps:
+                log.write(step, metrics, factor)
+                bar.set_postfix({k: f"{float(v):.3g}" for k, v in list(metrics.items())[:4]})
+            if now - saved > run.save_seconds or step == steps or now > run.deadline:
+                if step == steps:
+                    stage.finish()
+                meta = {"stage": stage.name, "step": step, "steps": steps or 0}
+                state.save(path, stage.modules, optimizers, meta)
+                saved = now
+            if now - pictured > run.picture_seconds or step == steps:
+                draw(stage, run, step)
+                pictured = now
+            if now > run.deadline and step != steps:
+                return False
+    return True
+
+
+def advance(
+    stage: Stage, run: Run, step: int, base: dict[str, list[float]], factor: float, path: Path
+) -> dict[str, Any]:
+    """One step: every module's turn, once."""
+    dice = Dice.of(run.seed, stage.name, step, run.device)
+    metrics: dict[str, Any] = {}
+    precision = torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16)
+    with precision:
+        batch = stage.batch(dice)
+    for turn in stage.turns:
+        for group, rate in zip(turn.optimizer.param_groups, base[turn.name], strict=True):
+            group["lr"] = rate * factor
+        with only(turn.modules, stage.modules):
+            losses = turn.losses(batch, dice)
+            while True:
+                with precision:
+                    item = next(losses, None)
+                if item is None:
+                    break
+                loss, found = item
+                metrics.update(found)
+                if not torch.isfinite(loss):
+                    raise non_finite(f"{turn.name} loss is {loss.item()}", stage, step, path)
+                loss.backward()
+        weights = [p for module in turn.modules for p in module.parameters() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(weights, turn.clip or float("inf"))
+        if not torch.isfinite(norm):
+            raise non_finite(f"{turn.name} gradient norm is {norm.item()}", stage, step, path)
+        metrics[f"{turn.name}_grad"] = norm
+        turn.optimizer.step()
+        turn.optimizer.zero_grad(set_to_none=True)
+    stage.after(step)
+    return metrics
+
+
+def non_finite(what: str, stage: Stage, step: int, path: Path) -> NonFinite:
+    """The sentence that says what happened and where to go back to."""
+    good = path if path.is_file() else "none yet"
+    return NonFinite(
+        f"stage {stage.name}, step {step}: {what}; stopped. The last good state is {good}: "
+        "--resume goes on from it, with a lower learning rate in the recipe if this returns"
+    )
+
+
+@contextlib.contextmanager
+def only(learning: tuple[nn.Module, ...], modules: dict[str, nn.Module]) -> Iterator[None]:
+    """Freeze all modules but those learning, then leave all as they were."""
+    ids = {id(p) for module in learning for p in module.parameters()}
+    frozen = [
+        p for m in modules.values() for p in m.parameters() if p.requires_grad and id(p) not in ids
+    ]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+def draw(stage: Stage, run: Run, step: int) -> None:
+    """Write the stage's contact sheet."""
+    with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16):
+        sheet = stage.picture()
+    if sheet is not None:
+        (run.folder / "sheets").mkdir(exist_ok=True)
+        cv2.imwrite(str(run.folder / "sheets" / f"{step:06d}.png"), sheet[..., ::-1])
+
+
+class Log:
+    """metrics.jsonl, one object per line, and TensorBoard where it is installed."""
+
+    def __init__(self, folder: Path, step: int):
+        self.path = folder / "metrics.jsonl"
+        kept = []
+        if self.path.is_file():  # after a kill: forget lines past the step that was saved
+            for line in self.path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    if json.loads(line)["step"] <= step:
+                        kept.append(line)
+        self.path.write_text("".join(line + "\n" for line in kept))
+        self.start = time.monotonic()
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder), purge_step=step)
+        except ImportError:
+            self.board = None
+
+    def write(self, step: int, metrics: dict[str, Any], factor: float) -> None:
+        """Append one line."""
+        line = {"step": step, "seconds": round(time.monotonic() - self.start, 1), "lr_factor": round(factor, 4)}
+        line |= {key: round(float(value), 6) for key, value in metrics.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            for key, value in line.items():
+                self.board.add_scalar(key, value, step)

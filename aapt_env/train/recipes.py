@@ -1,0 +1,109 @@
+"""Recipes: functions that return the whole truth of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aapt_env.train.adversarial import Adversarial
+from aapt_env.train.autoencode import Autoencode
+from aapt_env.train.diffusion import Consistency, Diffusion
+
+STAGES = ("autoencode", "diffusion", "consistency", "adversarial")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Data, sizes and stages. Shares of the stages add up to 1."""
+
+    name: str
+    size: int  # frame height and width in pixels
+    frames: int  # RGB frames to record when there is no dataset
+    max_seconds: float  # longest recorded episode
+    budget: float  # seconds, when --budget is not given
+    k: int = 4
+    channels: int = 16
+    encoder: tuple[int, ...] = (64, 128, 192)
+    decoder: tuple[int, ...] = (64, 128, 192)
+    patch: int = 2
+    dim: int = 256
+    depth: int = 6
+    heads: int = 4
+    window: int = 12
+    autoencode: Autoencode
+    diffusion: Diffusion
+    consistency: Consistency
+    adversarial: Adversarial
+
+    def __post_init__(self):
+        total = sum(getattr(self, stage).share for stage in STAGES)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"recipe {self.name}: shares of the stages add up to {total}, expected 1")
+
+
+def smoke() -> Recipe:
+    """All stages in seconds: tests, and trying a command line out. What it trains is not worth playing."""
+    return Recipe(
+        name="smoke",
+        size=64,
+        frames=1_000,
+        max_seconds=8,
+        budget=30,
+        channels=4,
+        encoder=(8, 8, 16),
+        decoder=(8, 8, 16),
+        dim=32,
+        depth=2,
+        heads=2,
+        window=4,
+        autoencode=Autoencode(share=0.25, steps=3, batch=2, latents=2),
+        diffusion=Diffusion(share=0.25, steps=3, batch=4, length=6),
+        consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
+        adversarial=Adversarial(share=0.25, steps=3, batch=2, length=6, leads=(0, 6), given=3),
+    )
+
+
+def cpu() -> Recipe:
+    """A 64x64 world in about two hours on two CPU cores."""
+    return Recipe(
+        name="cpu",
+        size=64,
+        frames=200_000,
+        max_seconds=45,
+        budget=2 * 3600,
+        autoencode=Autoencode(share=0.32),
+        diffusion=Diffusion(share=0.28),
+        consistency=Consistency(share=0.1),
+        adversarial=Adversarial(share=0.3),
+    )
+
+
+def h100() -> Recipe:
+    """A 128x128 world in 25 minutes on one H100, recording on its 16 cores included."""
+    return Recipe(
+        name="h100",
+        size=128,
+        frames=400_000,
+        max_seconds=45,
+        budget=22 * 60,
+        decoder=(96, 160, 256),
+        encoder=(96, 160, 256),
+        dim=320,
+        depth=6,
+        heads=5,
+        window=14,
+        autoencode=Autoencode(share=0.3, batch=32, latents=4),
+        diffusion=Diffusion(share=0.28, batch=64, length=16, shift=6.0),
+        consistency=Consistency(share=0.1, batch=64, length=16, shift=6.0),
+        adversarial=Adversarial(share=0.32, batch=32, length=16, leads=(0, 16)),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"smoke": smoke, "cpu": cpu, "h100": h100}
+
+
+def recipe(name: str) -> Recipe:
+    """Raises ValueError: an unknown name, with the known ones."""
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]()
