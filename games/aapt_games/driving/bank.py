@@ -15,8 +15,8 @@ from aapt_games.driving.sprites import PAINT, draw
 
 RATIO = 1.2  # from one stored size to the next
 _LOG = log(RATIO)
-FAR = 150.0  # metres: nothing is drawn beyond
-SMALLEST = 1.6  # pixels of height: nothing smaller is drawn
+FAR = 125.0  # metres: nothing is drawn beyond
+SMALLEST = 2.0  # pixels of height: nothing smaller is drawn
 
 
 @lru_cache(maxsize=160)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan, atan2, hypot, sqrt
+from math import atan, atan2, cos, hypot, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ MISTAKES = {  # name: (share, shortest, longest) in seconds
     "lane": (3.0, 0.1, 0.1),
     "mash": (2.0, 0.7, 2.0),
     "idle": (1.5, 1.0, 3.0),
-    "spin": (1.2, 0.8, 1.6),
+    "spin": (1.8, 1.4, 2.8),
 }
 
 
@@ -86,7 +86,7 @@ class Driver:
         if now > self.last:
             self.held = min(now - self.last, 8)
         self.last = now
-        if self.act != "drive" and now >= self.until:
+        if self.act != "drive" and (now >= self.until or env.lost > 4 * FPS):
             self.act, self.extra = "drive", 0.0
             self.next_mistake = now + self._wait()
         if self.act == "drive" and now >= self.next_mistake:
@@ -142,7 +142,7 @@ class Driver:
         if now < self.backing:
             return self._press(-int(np.sign(self._bearing())), False, True)
         limit = self._limit()
-        bearing = self._bearing()
+        bearing = self._bearing() + self._dodge()
         if abs(bearing) > 1.2:
             limit = min(limit, 5.0)
         throttle, brake = car.speed < limit, car.speed > limit + 1.5
@@ -167,6 +167,22 @@ class Driver:
         aim = wrap(atan2(y - car.y, x - car.x) - lead)
         self.reach = max(hypot(x - car.x, y - car.y), 2.0)
         return aim + float(self.rng.normal(0, self.style.shaky))
+
+    def _dodge(self) -> float:
+        """Turn in rad away from an object close ahead, while off the road."""
+        env, car = self.env, self.env.car
+        if abs(env.offset) < env.world.track.width / 2 + 1:
+            return 0.0
+        things = env.world.scenery
+        dx, dy = things.xy[:, 0] - car.x, things.xy[:, 1] - car.y
+        c, s = cos(car.heading), sin(car.heading)
+        ahead, left = dx * c + dy * s, dy * c - dx * s
+        close = (ahead > 0) & (ahead < 5 + car.speed) & (np.abs(left) < things.radius + 1.6)
+        close &= things.radius > 0
+        if not close.any():
+            return 0.0
+        i = int(np.flatnonzero(close)[ahead[close].argmin()])
+        return -0.8 if left[i] > 0 else 0.8
 
     def _wheel(self, bearing: float) -> float:
         """Steering in [-1, 1] whose arc leads to the point aimed for."""

@@ -22,7 +22,7 @@ class Ground:
     """The painted land.
 
     Attributes:
-        levels: RGB maps, each half the scale of the one before.
+        levels: RGB and wetness maps, uint8, each half the scale of the one before.
         origin: world x, y (m) of the maps' corner.
         edge: RGB beyond the maps.
     """
@@ -44,12 +44,12 @@ def paint(track: Track, palette: Palette, rng: np.random.Generator) -> Ground:
     fine = cv2.GaussianBlur(fine, (3, 3), 0.8)
     noise = rng.integers(0, 256, (fine.shape[0] // 4, fine.shape[1] // 4), np.uint8)
     noise = cv2.resize(cv2.blur(noise, (3, 3)), fine.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    noise = cv2.merge([noise] * 3)
+    noise = cv2.merge([noise] * 4)
     fine = cv2.addWeighted(fine, 1.0, noise, 0.26, -0.26 * 127.5)
     levels = [fine]
     for _ in range(LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    edge = tuple(int(c) for c in levels[-1][:4].reshape(-1, 3).mean(0))
+    edge = tuple(int(c) for c in levels[-1][:4].reshape(-1, 4).mean(0))
     return Ground(levels, low, edge)
 
 
@@ -81,6 +81,7 @@ def _land(size: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.nd
     land *= 0.94 + 0.12 * _clouds(rng, (h, w), 3)[..., None]
     land = np.clip(land * np.asarray(palette.light, np.float32), 0, 255)
     land = land.astype(np.uint8)
+    land = cv2.merge([land, np.zeros((h, w), np.uint8)])
     return cv2.resize(land, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR)
 
 
@@ -91,23 +92,23 @@ class _Brush:
         self.track, self.origin, self.map, self.light = track, origin, canvas, light
         self.normals = track.normals
 
-    def _lit(self, color) -> tuple[float, ...]:
-        return tuple(np.minimum(np.asarray(color) * self.light, 255).tolist())
+    def _lit(self, color, wet: float = 255.0) -> tuple[float, ...]:
+        return (*np.minimum(np.asarray(color) * self.light, 255).tolist(), wet)
 
-    def line(self, offset: float, width: float, color, span: slice | None = None) -> None:
+    def line(self, offset: float, width: float, color, span: slice | None = None, wet=255.0) -> None:
         """A ribbon `width` m wide, `offset` m left of the centre; whole lap without `span`."""
         p = (self.track.xy + self.normals * offset - self.origin) * SCALE * 16
         points = p[span] if span is not None else p[::2]
         thick = max(1, int(round(width * SCALE)))
         cv2.polylines(
-            self.map, [np.round(points).astype(np.int32)], span is None, self._lit(color), thick,
+            self.map, [np.round(points).astype(np.int32)], span is None, self._lit(color, wet), thick,
             cv2.LINE_AA, 4,
         )  # fmt: skip
 
     def road(self, palette: Palette) -> None:
         """Shoulder, edge lines, asphalt with the darker lane where tyres run."""
         w, asphalt = self.track.width, np.asarray(palette.asphalt, float)
-        self.line(0, w + 3.4, palette.shoulder)
+        self.line(0, w + 3.4, palette.shoulder, wet=70.0)
         self.line(0, w, tuple(asphalt))
         for side in (-1, 1):
             self.line(side * (w / 4 + 0.75), 0.7, tuple(asphalt * 0.9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import cos, sin, tan
+
 import cv2
 import numpy as np
 
@@ -13,7 +15,7 @@ from aapt_games.driving.physics import Car
 from aapt_games.driving.world import World
 
 EYE = 1.75  # metres above the road
-BANDS = (90.0, 36.0, 15.0, 7.5)  # metres: nearer ground is drawn from finer maps
+BANDS = (40.0, 15.0, 7.5)  # metres: nearer ground is drawn from finer maps
 MOST = 28  # sprites in one frame
 _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -39,6 +41,7 @@ class Renderer:
         self.panorama = cv2.hconcat([far, far[:, : width + 16]])
         self.skyline = horizon.ABOVE * size[1] / world.panorama.shape[0]
         self.columns = (np.arange(width) + 0.5 - width / 2).astype(np.float32)
+        self.bands = self._plan()
         self.lamps = self._lamps() if world.palette.headlights else None
 
     def _lamps(self) -> np.ndarray:
@@ -74,7 +77,7 @@ class Renderer:
     def _sky(self, frame: np.ndarray, heading: float, row: float, roll: float) -> None:
         """Panorama, turned to the heading and leaning with the car."""
         turn = (-heading / (2 * np.pi)) % 1.0 * self.around - self.width / 2
-        c, s = np.cos(roll), np.sin(roll)
+        c, s = cos(roll), sin(roll)
         x, y = self.width / 2 - 0.5, row - 0.5
         middle = (turn + self.width / 2) % self.around
         if middle < self.width / 2 + 4:
@@ -91,75 +94,86 @@ class Renderer:
                        borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
 
     def _ground(self, frame: np.ndarray, car: Car, row: float, roll: float) -> None:
-        """The land, band by band, then lamps and haze."""
+        """The land, band by band, then wetness, lamps and haze."""
         top = max(int(row) - 1, 0)
-        land = np.empty((self.bottom - top, self.width, 3), np.uint8)
-        start = 0
-        for d in (*BANDS, 0.0):
-            end = len(land) if d == 0 else int(row - top + self.focal * EYE / d + 1)
-            self._band(land, start, end, top, max(d, 5.0) * 1.2, car, row, roll)
-            start = end
-        depth = (np.arange(top, self.bottom, dtype=np.float32) + (0.5 - row))[:, None]
-        depth = depth - np.float32(np.tan(roll)) * self.columns
-        depth = np.maximum(depth, 0.05)
+        land = np.empty((self.bottom - top, self.width, 4), np.uint8)
+        to_map = self._homography(car, row - top, roll)
+        for band in self.bands:
+            self._band(land, band, to_map)
+        depth = (np.arange(top, self.bottom, dtype=np.float32) + np.float32(0.5 - row))[:, None]
+        depth = np.maximum(depth - np.float32(tan(roll)) * self.columns, np.float32(0.05))
+        color = cv2.cvtColor(land, cv2.COLOR_RGBA2RGB)
         if self.lamps is not None:
-            cv2.multiply(land, self.lamps[: len(land)], dst=land, scale=1 / 100)
+            cv2.multiply(color, self.lamps[: len(land)], dst=color, scale=1 / 100)
         if self.world.palette.wet:
-            land = self._mirror(frame, land, top, depth)
+            color = self._mirror(frame, color, land[..., 3], top, depth)
         clear = np.exp(np.float32(-self.focal * EYE / self.world.palette.sight) / depth)
         view = frame[top : self.bottom]
-        view[:] = cv2.blendLinear(land, view, clear, 1 - clear)
+        view[:] = cv2.blendLinear(color, view, clear, 1 - clear)
 
-    def _mirror(self, frame, land, top: int, depth: np.ndarray) -> np.ndarray:
-        """Wet ground: some of the sky, upside down, more of it far away."""
+    def _mirror(self, frame, color, wet, top: int, depth: np.ndarray) -> np.ndarray:
+        """Wet road: some of the sky, upside down, more of it far away; `wet` is [rows, W] uint8."""
         back = frame[max(2 * top - self.bottom, 0) : top][::-1]
-        back = cv2.blur(cv2.resize(back, (self.width, len(land))), (1, 5))
-        share = 0.16 + 0.34 * np.exp(depth * np.float32(-14.0 / self.height))
-        return cv2.blendLinear(land, back, 1 - share, share)
+        back = cv2.blur(cv2.resize(back, (self.width, len(color))), (1, 5))
+        share = 0.14 + 0.5 * np.exp(depth * np.float32(-9.0 / self.height))
+        share *= wet * np.float32(0.85 / 255) + np.float32(0.15)
+        return cv2.blendLinear(color, back, 1 - share, share)
 
-    def _band(self, land, start, end, top, d, car: Car, row, roll) -> None:
-        """Rows start to end of `land` (whose row 0 is frame row `top`), typically `d` m away."""
-        if end <= start:
-            return
-        texel = d / self.focal * SCALE
-        level = int(np.clip(round(np.log2(max(texel, 1))), 0, LEVELS - 1))
+    def _plan(self) -> list[tuple[int, int, int, int, np.ndarray]]:
+        """Bands of rows: first, end (below the horizon), level, rows drawn per row, their place."""
+        plan, start, reach = [], 0, self.focal * EYE
+        for near in (*BANDS, 0.0):
+            end = int(reach / near + 2) if near else self.bottom
+            if end == start:
+                continue
+            d = max(near, 5.0) * 1.2  # typical of the band, m
+            level = int(np.clip(round(np.log2(max(d / self.focal * SCALE, 1))), 0, LEVELS - 1))
+            scale = SCALE / 2**level
+            fine = int(np.clip(round(d * d / reach * scale), 1, 6))
+            step = np.array([[1, 0, 0], [0, 1 / fine, start + 0.5 / fine - 0.5], [0, 0, 1]])
+            plan.append((start, end, level, fine, step))
+            start = end
+        return plan
+
+    def _band(self, land: np.ndarray, band, to_map: np.ndarray) -> None:
+        """Fill one band of `land`, drawn `fine` times finer and averaged down."""
+        start, end, level, fine, step = band
+        end = min(end, len(land))
         scale = SCALE / 2**level
-        fine = int(np.clip(round(d * d / (self.focal * EYE) * scale), 1, 6))
-        to_map = self._homography(car, row, roll, scale)
-        step = np.array([[1, 0, 0], [0, 1 / fine, top + start + 0.5 / fine - 0.5], [0, 0, 1]])
+        place = np.array([[scale, 0, -0.5], [0, scale, -0.5], [0, 0, 1]]) @ to_map @ step
         size = (self.width, (end - start) * fine)
-        rows = cv2.warpPerspective(self.world.ground.levels[level], to_map @ step, size,
+        rows = cv2.warpPerspective(self.world.ground.levels[level], place, size,
                                    flags=_FLAGS, borderValue=self.world.ground.edge)  # fmt: skip
         if fine > 1:
-            rows = rows.reshape(end - start, fine, self.width, 3)
+            rows = rows.reshape(end - start, fine, self.width, 4)
             rows = np.add.reduce(rows, 1, dtype=np.uint16) // np.uint16(fine)
         land[start:end] = rows
 
-    def _homography(self, car: Car, row: float, roll: float, scale: float) -> np.ndarray:
-        """[3, 3] from frame pixels (column, row, 1) to a map of `scale` pixels per metre."""
-        c, s = np.cos(roll), np.sin(roll)
+    def _homography(self, car: Car, row: float, roll: float) -> np.ndarray:
+        """[3, 3] from (column, row, 1) in pixels, horizon at `row`, to metres on the map."""
+        c, s = cos(roll), sin(roll)
         x, y = self.width / 2 - 0.5, row - 0.5
-        view = np.array([[c, s, -c * x - s * y], [-s, c, s * x - c * y], [0, 0, 1]])
-        h, reach = car.heading, self.focal * EYE
-        ch, sh = np.cos(h), np.sin(h)
+        ch, sh, reach = cos(car.heading), sin(car.heading), self.focal * EYE
         px, py = car.x - self.world.ground.origin[0], car.y - self.world.ground.origin[1]
-        land = np.array([[EYE * sh, px, reach * ch], [-EYE * ch, py, reach * sh], [0, 1, 0]])
-        place = np.array([[scale, 0, -0.5], [0, scale, -0.5], [0, 0, 1]])
-        return place @ land @ view
+        a = np.array([c, s, -c * x - s * y])  # columns right of the middle, levelled
+        b = np.array([-s, c, s * x - c * y])  # rows below the horizon, levelled
+        one = np.array([0.0, 0.0, 1.0])
+        return np.stack([EYE * sh * a + px * b + reach * ch * one,
+                         -EYE * ch * a + py * b + reach * sh * one, b])  # fmt: skip
 
     def _things(self, frame, car: Car, row, roll, others, colors) -> None:
         """Scenery and other cars, far to near."""
         still = self.world.scenery
         dx = np.concatenate([still.xy[:, 0], others[:, 0]]) - car.x
         dy = np.concatenate([still.xy[:, 1], others[:, 1]]) - car.y
-        c, s = np.cos(car.heading), np.sin(car.heading)
+        c, s = cos(car.heading), sin(car.heading)
         ahead, right = dx * c + dy * s, dx * s - dy * c
         size = np.concatenate([still.height, np.full(len(others), scenery.CAR_HEIGHT)])
         seen = (ahead > 1.8) & (ahead < np.minimum(self.bank.far, size * self.focal / SMALLEST))
         seen &= np.abs(right) < ahead * 0.667 + size
         seen = np.flatnonzero(seen)
         seen = seen[np.argsort(-ahead[seen], kind="stable")][-MOST:]
-        lean = np.tan(roll)
+        lean = tan(roll)
         for i in seen:
             d, k = float(ahead[i]), i - len(still.kind)
             x = self.width / 2 + self.focal * float(right[i]) / d
