@@ -1,8 +1,8 @@
 """Who plays while a game is recorded.
 
 A policy is made for each episode by a factory, `factory(seed) -> policy`. It is called once per latent,
-`policy(observation, info) -> action`; where it has a `reset(game)`, that is called first, with the unwrapped game, which
-was just reset.
+`policy(observation, info) -> action`; where it has a `reset(game)`, that is called first, with the unwrapped game just
+reset.
 """
 
 from __future__ import annotations
