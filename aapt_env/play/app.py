@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import sys
@@ -16,7 +15,7 @@ import tyro
 from aapt_env.play import headless, opening, window
 from aapt_env.play.recorder import Recorder, recording_place
 from aapt_env.play.runner import Runner
-from aapt_env.play.session import Session
+from aapt_env.play.session import Session, Setup
 
 SECONDS = 10  # a headless run, unless --frames says otherwise
 
@@ -59,15 +58,6 @@ class Play:
     headless: bool = False
     """Write a video even where there is a display."""
 
-    def __post_init__(self):
-        for name in ("frames", "fps", "scale"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: expected 0 or more")
-        if self.seed is not None and self.seed < 0:
-            raise ValueError(f"--seed {self.seed}: expected a whole number >= 0")
-        if self.size < 8 or self.size % 8:
-            raise ValueError(f"--size {self.size}: expected a multiple of 8")
-
     def wanted(self) -> opening.Wanted:
         """What has to be opened."""
         return opening.Wanted(
@@ -87,6 +77,7 @@ class Play:
         Raises:
             ValueError: something cannot be opened or written; says what and what to do.
         """
+        self._check()
         wanted = self.wanted()
         opening.check(wanted)
         if self.headless or not window.screen_there():
@@ -94,13 +85,23 @@ class Play:
         else:
             self._show(wanted)
 
+    def _check(self) -> None:
+        """Numbers that make no sense."""
+        for name in ("frames", "fps", "scale"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: expected 0 or more")
+        if self.seed is not None and self.seed < 0:
+            raise ValueError(f"--seed {self.seed}: expected a whole number >= 0")
+        if self.size < 8 or self.size % 8:
+            raise ValueError(f"--size {self.size}: expected a multiple of 8")
+
     def _film(self, wanted: opening.Wanted) -> None:
         recording_place(self.out, wanted.name)  # before a world is loaded for nothing
         session = Session(opening.open_setup(wanted), wanted.seed)
         spec = session.spec
         rate = self.fps or spec.frame_fps
         frames = self.frames or round(SECONDS * rate)
-        recorder = Recorder(self.out, spec.game, spec) if self.record else None
+        recorder = self._recorder(session.setup) if self.record else None
         try:
             outcome = headless.play(session, self.out, frames=frames, fps=rate, recorder=recorder)
         finally:
@@ -108,12 +109,15 @@ class Play:
         why = "As asked, no window" if self.headless else "There is no display"
         print(headless.report(outcome, why, frames / rate))
 
+    def _recorder(self, setup: Setup) -> Recorder:
+        return Recorder(self.out, setup.spec, dream=setup.dream)
+
     def _show(self, wanted: opening.Wanted) -> None:
         if self.record:
             recording_place(self.out, wanted.name)
         runner = Runner(
             lambda: Session(opening.open_setup(wanted), wanted.seed),
-            functools.partial(Recorder, self.out, wanted.name),
+            self._recorder,
         )
         kind = "game" if wanted.itself else "dream"
         window.Window(

@@ -94,11 +94,9 @@ class Inputs:
     def sample(self) -> Sample:
         """The control for the next latent. The newest key wins over the ones it contradicts."""
         with self._lock:
-            taps = [name for name in self._pressed if name not in self._held]
-            held = [name for name in self._held if name not in self._pressed]
-            newest = [*held, *(n for n in self._pressed if n in self._held), *taps][::-1]
+            before = [name for name in self._held if name not in self._pressed]
             active: set[str] = set()
-            for name in newest:
+            for name in dict.fromkeys(reversed([*before, *self._pressed])):  # newest first
                 if self._agrees(name, active):
                     active.add(name)
             since, self._since = self._since, None

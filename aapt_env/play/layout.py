@@ -26,13 +26,14 @@ def window_size(frame: Size, pictures: int, scale: float, desktop: Size) -> Size
         scale: screen pixels per frame pixel; 0 for 640 pixels wide, or what the screen has room for.
         desktop: (width, height) of the screen.
     """
-    wide, tall = pictures * frame[0], frame[1]
-    room = min(
-        (desktop[1] * 0.88 - STRIP) / tall, (desktop[0] * 0.94 - (pictures - 1) * GAP) / wide
-    )
-    scale = scale or max(1.0, min(room, NARROWEST / frame[0]))
-    width = max(NARROWEST, round(wide * scale) + (pictures - 1) * GAP)
-    return width, round(tall * scale) + round(STRIP * unit_of(width))
+    wide, tall, gaps = pictures * frame[0], frame[1], (pictures - 1) * GAP
+    bar = STRIP
+    for _ in range(2):  # a wider window has a taller strip
+        room = min((desktop[1] * 0.88 - bar) / tall, (desktop[0] * 0.94 - gaps) / wide)
+        zoom = scale or max(1.0, min(room, NARROWEST / frame[0]))
+        width = max(NARROWEST, round(wide * zoom) + gaps)
+        bar = round(STRIP * unit_of(width))
+    return width, round(tall * zoom) + bar
 
 
 def strip(window: Size) -> pygame.Rect:

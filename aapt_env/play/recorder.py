@@ -42,13 +42,12 @@ class Recorder:
 
     Args:
         folder: where recordings go; each gets a dataset folder of its own, made at its first episode.
-        game: named in the folder.
-        spec: the world's spec, stored with the dataset.
-        policy: who drives, by name, stored with each episode.
+        spec: the world's spec, stored with the dataset; its game names the folder.
+        extras: stored with each episode, in JSON types.
     """
 
-    def __init__(self, folder: Path, game: str, spec: WorldSpec):
-        self.folder, self.game, self.spec = folder, game, spec
+    def __init__(self, folder: Path, spec: WorldSpec, **extras):
+        self.folder, self.spec, self.extras = folder, spec, extras
         self.on = False
         self.frames = 0  # recorded since it was switched on
         self.place: Path | None = None
@@ -62,7 +61,7 @@ class Recorder:
         """Start with the frame on screen, or stop and save; returns what to tell the player."""
         if self.on:
             return self.stop()
-        self.place = recording_place(self.folder, self.game)
+        self.place = recording_place(self.folder, self.spec.game)
         self.on, self.frames = True, 0
         if last is not None and not last.over:
             self._latents = [last]
@@ -117,10 +116,10 @@ class Recorder:
 
             assert self.place is not None
             self._writer = EpisodeWriter(self.place, self.spec)
-        self._jobs.append(self._thread.submit(_write, self._writer, latents))
+        self._jobs.append(self._thread.submit(_write, self._writer, latents, self.extras))
 
 
-def _write(writer, latents: list[Latent]) -> None:
+def _write(writer, latents: list[Latent], extras: dict) -> None:
     """One episode: the last frame before it, then the frames, controls and rewards of each latent."""
     first, steps = latents[0], latents[1:]
     unmade = len(steps[-1].frames) - steps[-1].real
@@ -135,5 +134,6 @@ def _write(writer, latents: list[Latent]) -> None:
         scene=first.scene,
         policy="+".join(sorted({x.by for x in steps})),
         frames_real=len(frames) - unmade,
+        **extras,
         first_latent=first.number,  # of the episode that was played; 0 when recorded from its start
     )

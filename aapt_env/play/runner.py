@@ -13,7 +13,6 @@ from aapt_env.play.inputs import Inputs
 from aapt_env.play.playhead import Meter
 from aapt_env.play.recorder import Recorder
 from aapt_env.play.session import Latent, Session, Setup
-from aapt_env.spec import WorldSpec
 
 log = logging.getLogger(__name__)
 MARGIN = 0.006  # seconds kept between the end of a step and the moment its frames are due
@@ -34,7 +33,7 @@ class Runner:
     def __init__(
         self,
         open_session: Callable[[], Session],
-        make_recorder: Callable[[WorldSpec], Recorder] | None = None,
+        make_recorder: Callable[[Setup], Recorder] | None = None,
         notify: Callable[[], None] = lambda: None,
     ):
         self.steps = Meter()  # the model's time per latent
@@ -98,7 +97,7 @@ class Runner:
         try:
             session = self._open_session()
             if self._make_recorder is not None:
-                self.recorder = self._make_recorder(session.spec)
+                self.recorder = self._make_recorder(session.setup)
             self.inputs = Inputs(session.spec.control)
             self.setup = session.setup
             try:
