@@ -13,8 +13,8 @@ import numpy as np
 from aapt_games.driving import scene, world
 from aapt_games.driving.physics import Car
 from aapt_games.driving.render import Renderer
-from aapt_games.driving.traffic import Traffic
 from aapt_games.driving.track import wrap
+from aapt_games.driving.traffic import Traffic
 
 SMALLEST, LARGEST = 64, 256  # pixels
 LOST = 10 * 24  # frames off the road that end an episode

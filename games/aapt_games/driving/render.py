@@ -51,7 +51,7 @@ class Renderer:
         side = self.columns[None] * d / self.focal
         beam = np.exp(-((side / (1.6 + 0.22 * d)) ** 2)) * np.exp(-d / 26) * np.clip(d / 4, 0.6, 1)
         warm = np.asarray((1.0, 0.95, 0.82))
-        return np.clip(100 * (0.42 + 2.0 * beam[..., None] * warm), 0, 255).astype(np.uint8)
+        return np.clip(100 * (0.42 + 1.75 * beam[..., None] * warm), 0, 255).astype(np.uint8)
 
     def render(self, car: Car, others: np.ndarray, colors: np.ndarray, pedals) -> np.ndarray:
         """One frame.
