@@ -76,6 +76,8 @@ def stale(root: Path, index: list[Episode]) -> bool:
         written = pq.read_table(root / EPISODES, columns=["length"], partitioning=None)
     except (OSError, ValueError, pa.ArrowException):
         return bool(index)
+    if not all((root / name).is_file() for name in (STATS, TASKS)):
+        return True
     index = unbroken(index)
     counts = info.get("total_episodes"), info.get("total_frames"), written.num_rows
     return counts != (len(index), sum(e.length for e in index), len(index))

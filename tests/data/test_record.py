@@ -1,0 +1,206 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aapt_env.data import Episodes, files
+from aapt_env.data.record import episode_seeds, record
+
+COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250]])
+
+
+def shown(frames):
+    """The control that each frame shows: int [F]."""
+    colours = frames.mean((1, 2))
+    return np.abs(colours[:, None] - COLOURS).sum(2).argmin(1)
+
+
+def test_controls_align_with_frames(record_colour):
+    """An off-by-one between controls and frames would teach a world to answer late."""
+    episodes = Episodes.open(record_colour())
+    for i, told in enumerate(episodes.index):
+        frames, controls = episodes.frames(i), episodes.controls(i)
+        assert len(frames) == told.length and (told.length - 1) % 4 == 0
+        assert np.abs(frames[0].astype(int) - 128).max() <= 2
+        assert (shown(frames[1:]) == controls[:, 0]).all()
+        assert (controls.reshape(-1, 4) == controls[::4]).all()  # held for a latent
+        real = told.frames_real - 1
+        assert (episodes.rewards(i)[:real] == controls[:real, 0]).all()
+        assert not episodes.rewards(i)[real:].any()
+        assert told.terminated == (not told.truncated)
+        assert told.scene["sky"] in ("clear", "grey")
+
+
+def test_lengths_follow_the_clock_and_the_game(record_colour):
+    lengths = [(e.length, e.terminated) for e in Episodes.open(record_colour(frames=400)).index]
+    assert (65, False) in lengths  # 8 s of 8 frames, and the first
+    assert any(terminated and length < 65 for length, terminated in lengths)
+
+
+def test_recording_goes_on_where_it_stopped(record_colour, tree):
+    whole = record_colour("whole", frames=300)
+    for frames in (60, 150, 300, 300):
+        parts = record_colour("parts", frames=frames)
+    assert tree(parts) == tree(whole)
+
+
+def test_number_of_workers_does_not_matter(record_colour, tree):
+    assert tree(record_colour("two", workers=2)) == tree(record_colour("one"))
+
+
+def test_another_seed_gives_other_episodes(record_colour):
+    a, b = (Episodes.open(record_colour(f"s{seed}", seed=seed)) for seed in (0, 1))
+    assert {e.seed for e in a.index}.isdisjoint(e.seed for e in b.index)
+    assert episode_seeds(0, 1) != episode_seeds(1, 0)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from aapt_env.data.record import record
+if __name__ == "__main__":
+    record("gym:colour_game:SlowColour-v0", sys.argv[1], 500, workers=int(sys.argv[3]), height=16, width=24,
+           max_seconds=8, progress=False)
+"""
+
+
+def children(pid):
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition):
+    """Poll for a condition; machines may be slow."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_killed_and_run_again_equals_unbroken(tmp_path, tree):
+    """Workers of a killed recorder once played on, as orphans, into the next one's folder."""
+    out, here = tmp_path / "killed", Path(__file__).parent
+    args = [sys.executable, "-c", KILLED, str(out), str(here)]
+    root = str(here.parent.parent)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([root, f"{root}/games"])}
+    process = subprocess.Popen([*args, "2"], env=env)
+    wait_for(lambda: len(list(out.glob("meta/aapt/chunk-*/*.json"))) >= 3)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(map(alive, workers)))
+    had = Episodes.open(out)
+    assert 3 <= len(had)
+    assert all(len(had.frames(i)) == e.length for i, e in enumerate(had.index))
+    (out / "data/chunk-000/.file-900.parquet.99999999.tmp").write_bytes(b"half")
+    settings = dict(frames=500, height=16, width=24, max_seconds=8, progress=False)
+    for folder in ("killed", "unbroken"):
+        record("gym:colour_game:SlowColour-v0", tmp_path / folder, **settings)
+    assert tree(out) == tree(tmp_path / "unbroken")
+
+
+def test_an_episode_lost_is_played_again(record_colour, tree):
+    out = record_colour()
+    before = tree(out)
+    files.place(out, files.VIDEO, 1).unlink()
+    with pytest.warns(UserWarning, match="incomplete"):
+        record_colour()
+    assert tree(out) == before
+
+
+def test_policies_of_the_users(record_colour):
+    red = Episodes.open(record_colour("red", policy="colour_game:always_red"))
+    assert (red.controls(0) == 1).all() and red.index[0].policy == "colour_game:always_red"
+    steps = Episodes.open(record_colour("steps", policy="colour_game:Stepper")).controls(0)[::4, 0]
+    assert (np.diff(steps) % 4 == 1).all()
+
+
+def test_policies_take_turns(record_colour):
+    index = Episodes.open(record_colour(policy="random+colour_game:Stepper")).index
+    assert [e.policy for e in index[:3]] == ["random", "colour_game:Stepper", "random"]
+
+
+def test_random_controls_are_held_for_some_latents(record_colour):
+    episodes = Episodes.open(record_colour(frames=600))
+    controls = np.concatenate([episodes.controls(i)[::4, 0] for i in range(len(episodes))])
+    assert set(controls) == {0, 1, 2, 3}
+    assert (np.diff(controls) == 0).mean() > 0.5
+
+
+def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
+    (tmp_path / "my_policy_here.py").write_text(
+        "def green(seed):\n    return lambda obs, info: 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert (Episodes.open(record_colour(policy="my_policy_here:green")).controls(0) == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        ("scripted", "no scripted policy; use 'random'"),
+        ("expert", "expected 'scripted', 'random' or 'module:function'"),
+        ("nowhere_to_be:found", "no module 'nowhere_to_be'"),
+        ("colour_game:nobody", "has no 'nobody'"),
+    ],
+)
+def test_unknown_policies(record_colour, policy, message):
+    with pytest.raises(ValueError, match=message):
+        record_colour(policy=policy)
+
+
+@pytest.mark.parametrize(
+    "change", [dict(seed=1), dict(policy="colour_game:Stepper"), dict(height=32)]
+)
+def test_another_recording_is_refused(record_colour, change):
+    record_colour(frames=20)
+    (name,) = change
+    with pytest.raises(ValueError, match=f"another dataset .*{name}.*give another folder"):
+        record_colour(frames=20, **change)
+
+
+def test_time_limit_stops_between_episodes(tmp_path):
+    out = tmp_path / "data"
+    settings = dict(height=16, width=24, max_seconds=8, progress=False)
+    summary = record("gym:colour_game:SlowColour-v0", out, 10**6, time_limit=0.5, **settings)
+    assert 0 < summary.frames < 10**5 and summary.episodes == len(Episodes.open(out))
+
+
+def test_summary(record_colour, tmp_path, capsys):
+    settings = dict(height=16, width=24, max_seconds=8)
+    summary = record("gym:colour_game:Colour-v0", tmp_path / "data", 100, **settings)
+    assert summary.frames >= 100 and summary.new_frames == summary.frames
+    assert str(summary) in capsys.readouterr().out
+    assert record("gym:colour_game:Colour-v0", tmp_path / "data", 50, **settings).new_frames == 0
+
+
+def test_a_policy_that_fails_leaves_a_readable_dataset(record_colour, tmp_path):
+    (tmp_path / "failing.py").write_text(
+        "count = 0\n"
+        "def make(seed):\n"
+        "    global count\n"
+        "    count += 1\n"
+        "    return (lambda obs, info: 1) if count < 3 else (lambda obs, info: 7)\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with pytest.raises(ValueError, match="action 7 is outside"):
+            record_colour(policy="failing:make")
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert len(Episodes.open(tmp_path / "data")) == 2
+    assert (tmp_path / "data/meta/info.json").is_file()
