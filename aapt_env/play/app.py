@@ -53,7 +53,7 @@ class Play:
     """Frames per second. Default: the world's own."""
     scale: float = 0.0
     """Screen pixels per frame pixel. Default: what suits the screen."""
-    size: int = 128
+    size: int = 256
     """Pixels of the game itself (--real), a multiple of 8."""
     headless: bool = False
     """Write a video even where there is a display."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aapt_env.play import paint
-from aapt_env.play.inputs import role_keys
+from aapt_env.play.inputs import other_keys, roles_of
 from aapt_env.spec import ControlSpec
 
 MOST = 4  # bars in the strip
@@ -34,7 +34,7 @@ class Gauge:
 
 
 def gauges_of(control: ControlSpec) -> list[Gauge]:
-    """The bars of a control, at most four; a Discrete one has none, it shows its action's name."""
+    """The bars of a control, at most four; a Discrete one shows its action's name instead."""
     if control.space == "Discrete":
         return []
     names = control.names or tuple(f"control {i}" for i in range(control.size))
@@ -44,8 +44,10 @@ def gauges_of(control: ControlSpec) -> list[Gauge]:
         bars = [Gauge(name=n, plus=i, centred=i in both) for i, n in enumerate(names)]
         return bars[:MOST]
     keys = {b.keys[0]: b.index for b in control.keymap if len(b.keys) == 1}
-    roles = {role: keys[name] for role, name in role_keys(control).items() if name in keys}
+    roles = {role: keys[names[0]] for role, names in roles_of(control).items() if names[0] in keys}
     left, right = roles.get("left"), roles.get("right")
+    if other_keys(control):
+        return []  # the keycaps tell it all
     bars = [Gauge(name=n, plus=i) for i, n in enumerate(names) if i not in (left, right)]
     if left is not None and right is not None:
         bars.insert(0, Gauge(name="steer", plus=right, minus=left, centred=True))

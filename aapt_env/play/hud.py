@@ -9,7 +9,7 @@ import pygame
 
 from aapt_env.play import paint
 from aapt_env.play.gauges import gauges_of
-from aapt_env.play.inputs import ROLES, other_keys, role_keys
+from aapt_env.play.inputs import other_keys, roles_of
 from aapt_env.spec import ControlSpec
 
 STRIP = 92  # pixels of the strip below the picture in a window 640 wide
@@ -47,8 +47,8 @@ class Hud:
 
     def __init__(self, control: ControlSpec):
         self.control = control
-        self.roles = role_keys(control)
-        self.others = other_keys(control)[:3]
+        self.roles = roles_of(control)
+        self.others = other_keys(control)
         self.gauges = gauges_of(control)
 
     def strip(
@@ -61,12 +61,12 @@ class Hud:
         inner = area.inflate(-2 * pad, -2 * round(11 * unit))
         lit = state.held if state.driver == "you" else self._implied(state.row)
         right = self._keys(target, inner, lit, state.driver, unit)
-        bars = pygame.Rect(right + pad, inner.top, round(136 * unit), inner.height)
+        width = 136 if self.gauges else 100 if self.control.space == "Discrete" else 0
+        bars = pygame.Rect(right + pad, inner.top, round(width * unit), inner.height)
         if state.row is not None:
             self._control(target, bars, state.row, unit)
-        figures = pygame.Rect(
-            bars.right + round(1.4 * pad), inner.top, round(168 * unit), inner.height
-        )
+        left = bars.right + (round(1.4 * pad) if width else 0)
+        figures = pygame.Rect(left, inner.top, round(158 * unit), inner.height)
         self._figures(target, figures, state, unit)
         rest = inner.right - figures.right - pad
         self._episode(target, inner, state, unit, rest)
@@ -123,12 +123,16 @@ class Hud:
         for role, (column, line) in cells.items():
             rect = pygame.Rect(area.left + column * step, area.top + line * step, side, side)
             if role in self.roles:
-                paint.keycap(target, rect, role, bool(lit & set(ROLES[role])), color)
-        right = area.left + 3 * step
-        for line, key in enumerate(self.others[:2]):
-            rect = pygame.Rect(right + round(4 * unit), area.top + line * step, 2 * side, side)
-            paint.keycap(target, rect, key, key in lit, color)
-        return right + (2 * side + round(4 * unit) if self.others else 0)
+                paint.keycap(target, rect, role, bool(lit & set(self.roles[role])), color)
+        right = area.left + 3 * step + (round(6 * unit) if self.others else 0)
+        for wide in (True, False):  # named keys, then letters, two above each other
+            keys = [key for key in self.others if (len(key) > 1) == wide][:2]
+            for line, key in enumerate(keys):
+                width = 2 * side if wide else side
+                rect = pygame.Rect(right, area.top + line * step, width, side)
+                paint.keycap(target, rect, key, key in lit, color)
+            right += (2 * side if wide else side) + step - side if keys else 0
+        return right
 
     def _control(self, target, area: pygame.Rect, row: np.ndarray, unit: float) -> None:
         """The control itself: a bar per gauge, or the name of the action."""
@@ -160,7 +164,7 @@ class Hud:
         slow = 0 < state.fps < 0.9 * state.goal_fps and not state.paused
         rows = (
             ("fps", f"{state.fps:.1f}" if state.fps else "-", paint.WARM if slow else paint.TEXT),
-            ("step", state.step, paint.TEXT),
+            (f"step, {state.device}" if state.device else "step", state.step, paint.TEXT),
             ("key to frame", state.lag, paint.TEXT),
         )
         for i, (name, value, color) in enumerate(rows):
@@ -176,7 +180,7 @@ class Hud:
         size, line = round(12 * unit), round(24 * unit)
         what = f"{state.name} dream" if state.dream else f"{state.name} game"
         rows = (
-            (f"{what} · {state.device}" if state.device else what, paint.TEXT, True),
+            (what, paint.TEXT, True),
             (f"seed {state.seed} · {_clock(state.seconds)}", paint.TEXT, False),
             (" ".join(state.scene.values()) or "F1 help", paint.DIM, False),
         )

@@ -19,10 +19,7 @@ ROLES = {  # what a direction is called, in the order the keymap is searched
 }
 
 
-_FACING = {"left": "right", "right": "left", "up": "down", "down": "up"}
-OPPOSITE = {
-    name: frozenset(ROLES[_FACING[role]]) for role, names in ROLES.items() for name in names
-}
+FACING = {"left": "right", "right": "left", "up": "down", "down": "up"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +42,12 @@ class Inputs:
 
     def __init__(self, control: ControlSpec):
         self.control = control
+        roles = roles_of(control)
+        self._opposite = {
+            key: frozenset(roles.get(FACING[role], ()))
+            for role, keys in roles.items()
+            for key in keys
+        }
         self._lock = threading.Lock()
         self._held: list[str] = []  # oldest first
         self._pressed: list[str] = []  # since the last sample, oldest first
@@ -113,7 +116,7 @@ class Inputs:
         """Whether `name` may join keys that are newer than itself."""
         bindings = self.control.keymap
         if self.control.space == "MultiBinary":
-            return not active & OPPOSITE.get(name, frozenset())
+            return not active & self._opposite.get(name, frozenset())
         if self.control.space == "Discrete":
             return _longest(bindings, active | {name}) > _longest(bindings, active)
         mine = {(b.index, b.value > 0) for b in bindings if b.keys == (name,)}
@@ -136,19 +139,27 @@ def _longest(bindings, held: set[str]) -> int:
     return max((len(b.keys) for b in bindings if set(b.keys) <= held), default=0)
 
 
-def role_keys(control: ControlSpec) -> dict[str, str]:
-    """Which key of the keymap steers left, right, up and down: {"left": "a", ...}; roles without a key are absent."""
+def roles_of(control: ControlSpec) -> dict[str, tuple[str, ...]]:
+    """Which keys steer left, right, up and down, the main one first: {"left": ("left", "a"), ...}.
+
+    A key that only has a direction's name ("a" for strafing, beside "left" for turning) is not one of them.
+    """
+    does = {b.keys[0]: (b.index, b.value) for b in control.keymap if len(b.keys) == 1}
     bound = {key for b in control.keymap for key in b.keys}
-    found = {role: next((n for n in names if n in bound), None) for role, names in ROLES.items()}
-    return {role: name for role, name in found.items() if name}
+    roles = {}
+    for role, names in ROLES.items():
+        main = next((name for name in names if name in bound), None)
+        if main is not None:
+            same = [key for key in does if main in does and does[key] == does[main]]
+            roles[role] = (main, *(key for key in same if key != main))
+    return roles
 
 
 def other_keys(control: ControlSpec) -> list[str]:
-    """Keys that do what no direction does, one for each thing that can be done, in the keymap's order."""
-    directions = {name for names in ROLES.values() for name in names}
-    steered = {(b.index, b.value) for b in control.keymap if set(b.keys) <= directions}
+    """Keys that do what no direction does, one for each thing that can be done; named keys before letters."""
+    steer = {key for keys in roles_of(control).values() for key in keys}
     found: dict[tuple, str] = {}
     for b in control.keymap:
-        if (b.index, b.value) not in steered and len(b.keys) == 1:
+        if len(b.keys) == 1 and b.keys[0] not in steer:
             found.setdefault((b.index, b.value), b.keys[0])
-    return list(found.values())
+    return sorted(found.values(), key=lambda key: len(key) == 1)

@@ -14,7 +14,7 @@ Size = tuple[int, int]  # width, height
 
 def unit_of(width: int) -> float:
     """Size of the HUD, 1 in a window 640 wide."""
-    return min(max(width / NARROWEST, 1.0), 1.5)
+    return min(max(width / NARROWEST, 1.0), 2.0)
 
 
 def window_size(frame: Size, pictures: int, scale: float, desktop: Size) -> Size:

@@ -27,7 +27,7 @@ class Wanted:
     device: str = "auto"
     scene: dict[str, str] | None = None
     start: str | None = None  # number of a start, or an image file
-    size: int = 128  # pixels of the game itself
+    size: int = 256  # pixels of the game itself
     seed: int = 0
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygame
 from pygame._sdl2 import controller
 
-from aapt_env.play.inputs import DEAD_ZONE, Inputs, other_keys, role_keys
+from aapt_env.play.inputs import DEAD_ZONE, Inputs, other_keys, roles_of
 
 DPAD = {
     pygame.CONTROLLER_BUTTON_DPAD_LEFT: "left",
@@ -34,7 +34,7 @@ class Pads:
     def __init__(self, inputs: Inputs):
         self.inputs = inputs
         self.open: dict[int, controller.Controller] = {}  # by instance id
-        self._roles = role_keys(inputs.control)
+        self._roles = {role: keys[0] for role, keys in roles_of(inputs.control).items()}
         pedals = [self._roles[role] for role in ("up", "down") if role in self._roles]
         self._buttons = dict(zip(FACE, other_keys(inputs.control) or pedals, strict=False))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pygame
 import pytest
 
-from aapt_env.play.inputs import Inputs, other_keys, role_keys
+from aapt_env.play.inputs import Inputs, other_keys, roles_of
 from aapt_env.play.pads import Pads
 from aapt_env.spec import ControlSpec, KeyBinding
 
@@ -81,7 +81,12 @@ def test_discrete_the_newest_key_wins_and_combinations_still_work():
 
 
 def test_roles_and_other_keys_find_the_keymap(spec):
-    assert role_keys(spec.control) == {"left": "left", "right": "right", "up": "up", "down": "down"}
+    assert roles_of(spec.control) == {
+        "left": ("left", "a"),
+        "right": ("right", "d"),
+        "up": ("up", "w"),
+        "down": ("down", "s"),
+    }
     keymap = (
         KeyBinding(keys=("a",), index=0),
         KeyBinding(keys=("space",), index=1),
@@ -89,8 +94,19 @@ def test_roles_and_other_keys_find_the_keymap(spec):
         KeyBinding(keys=("return",), index=1),
     )
     control = ControlSpec(space="MultiBinary", size=3, keymap=keymap)
-    assert role_keys(control) == {"left": "a"}
+    assert roles_of(control) == {"left": ("a",)}
     assert other_keys(control) == ["space", "e"]  # return does what space does
+
+
+def test_turning_left_while_strafing_right_is_no_contradiction():
+    bindings = (("left", 0), ("right", 1), ("a", 2), ("d", 3))
+    keymap = tuple(KeyBinding(keys=(key,), index=index) for key, index in bindings)
+    inputs = Inputs(ControlSpec(space="MultiBinary", size=4, keymap=keymap))
+    inputs.press("left", 0.0)
+    inputs.press("d", 0.1)
+    assert row(inputs) == [1, 0, 0, 1]
+    inputs.press("right", 0.2)
+    assert row(inputs) == [0, 1, 0, 1]
 
 
 def axis(axis, value):
