@@ -125,6 +125,7 @@ def test_scene_options(game):
 
 def test_scenes_look_different(game):
     """Day and night, rain and clear, winter and summer differ by eye."""
+
     def look(**change):
         return game.reset(seed=8, options={"scene": CLEAR["scene"] | change})[0].astype(float)
 
@@ -203,6 +204,7 @@ def test_staying_away_ends(game):
 
 def test_driver_is_worth_recording(monkeypatch):
     """Mostly on the road and quick, yet with stops and excursions; few short episodes."""
+
     class Blind:
         def __init__(self, *_):
             pass

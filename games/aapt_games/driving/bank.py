@@ -47,16 +47,16 @@ class Bank:
     def __init__(self, palette: Palette, focal: float, heights: dict[str, float]):
         self.palette, self.focal, self.heights = palette, focal, heights
         self.far = min(FAR, palette.sight * 3.2)
-        self._stored: dict[tuple[str, int], np.ndarray] = {}
+        self._stored: dict[tuple[str, int], np.ndarray | None] = {}
 
-    def _picture(self, name: str, level: int) -> np.ndarray:
-        """Premultiplied RGBA of `name`, RATIO**level pixels high."""
+    def _picture(self, name: str, level: int) -> np.ndarray | None:
+        """Premultiplied RGBA of `name`, RATIO**level pixels high; None where it has faded."""
         key = (name, level)
         if key not in self._stored:
             self._stored[key] = self._make(name, level)
         return self._stored[key]
 
-    def _make(self, name: str, level: int) -> np.ndarray:
+    def _make(self, name: str, level: int) -> np.ndarray | None:
         rgba, glow = _drawing(name, self.palette.grass, self.palette.leaves)
         px = max(2, round(RATIO**level))
         size = (max(1, round(px * rgba.shape[1] / rgba.shape[0])), px)
@@ -73,14 +73,20 @@ class Bank:
         color = color * (1 - haze) + np.asarray(self.palette.haze) * rgba[..., 3:] / 255 * haze
         fade = min(1.0, max(0.0, (self.far - d) / (0.3 * self.far)))
         fade *= min(1.0, max(0.0, (px / RATIO - SMALLEST) / 1.5))
+        if fade == 0:
+            return None
         out = np.dstack([color, rgba[..., 3]]) * fade
         return np.ascontiguousarray(np.clip(out, 0, 255).astype(np.uint8))
 
-    def put(self, frame: np.ndarray, name: str, height: float, x: float, y: float, d: float) -> None:
+    def put(
+        self, frame: np.ndarray, name: str, height: float, x: float, y: float, d: float
+    ) -> None:
         """Draw `name` standing with its foot's middle at column `x`, row `y`, `d` metres away."""
         px = self.focal * height / d
         level = ceil(log(px) / _LOG - 0.25)
         picture = self._picture(name, min(level, 32))
+        if picture is None:
+            return
         k = picture.shape[0] / px
         w = picture.shape[1] / k
         x0, y0 = x - w / 2, y - px

@@ -101,7 +101,9 @@ class Cockpit:
         rgba = np.dstack([color * (alpha[..., None] / 255.0), alpha]).astype(np.uint8)
         return cv2.resize(rgba, (n // 2, n // 2), interpolation=cv2.INTER_AREA)
 
-    def draw(self, frame: np.ndarray, steer: float, speed: float, pedals: tuple[bool, bool]) -> None:
+    def draw(
+        self, frame: np.ndarray, steer: float, speed: float, pedals: tuple[bool, bool]
+    ) -> None:
         """Paint over a frame; `steer` in [-1, 1], `speed` in m/s, pedals throttle and brake."""
         part = frame[self.top :]
         cv2.multiply(part, self.cover, dst=part, scale=1 / 255)

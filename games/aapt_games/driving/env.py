@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
 from math import cos, hypot, sin
 from typing import Any
 
@@ -176,7 +175,7 @@ class DrivingEnv(gymnasium.Env):
         """Exact state as plain numbers."""
         car, track = self.car, self.world.track
         road = float(track.heading[self.index])
-        return asdict(car) | {
+        return vars(car) | {
             "frame": self.frame,
             "s": float(self.s),
             "offset": float(self.offset),
@@ -217,7 +216,7 @@ class DrivingEnv(gymnasium.Env):
         """Everything that decides the future, small and picklable."""
         names = ("s", "offset", "index", "frame", "progress", "lost", "pedals", "crashed")
         state = {name: getattr(self, name) for name in names}
-        state |= {"car": asdict(self.car), "traffic": self.traffic.copy()}
+        state |= {"car": dict(vars(self.car)), "traffic": self.traffic.copy()}
         state |= {"place": (self.world.seed, dict(self.world.scene))}
         if include_rng:
             state["rng"] = copy.deepcopy(self.np_random.bit_generator.state)

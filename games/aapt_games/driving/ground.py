@@ -95,7 +95,9 @@ class _Brush:
     def _lit(self, color, wet: float = 255.0) -> tuple[float, ...]:
         return (*np.minimum(np.asarray(color) * self.light, 255).tolist(), wet)
 
-    def line(self, offset: float, width: float, color, span: slice | None = None, wet=255.0) -> None:
+    def line(
+        self, offset: float, width: float, color, span: slice | None = None, wet=255.0
+    ) -> None:
         """A ribbon `width` m wide, `offset` m left of the centre; whole lap without `span`."""
         p = (self.track.xy + self.normals * offset - self.origin) * SCALE * 16
         points = p[span] if span is not None else p[::2]
@@ -127,7 +129,9 @@ class _Brush:
     def kerbs(self) -> None:
         """Red and white blocks on both sides of sharp bends."""
         bend = np.abs(self.track.curvature)
-        reach = np.array([bend[np.arange(i - 8, i + 9) % len(bend)].max() for i in range(len(bend))])
+        reach = np.array(
+            [bend[np.arange(i - 8, i + 9) % len(bend)].max() for i in range(len(bend))]
+        )
         for k, span in enumerate(self._blocks(KERB, reach > 1 / 55)):
             if span is None:
                 continue

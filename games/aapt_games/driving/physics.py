@@ -80,7 +80,11 @@ class Car:
         if throttle:
             push += min(ENGINE, POWER / max(v, 1.0), grip * GRAVITY * 0.8) if v >= 0 else BRAKE
         if brake:
-            push -= min(BRAKE, 0.95 * grip * GRAVITY) if v > 0.3 else 3.5 * (-REVERSE < v and abs(self.slide) < 1)
+            push -= (
+                min(BRAKE, 0.95 * grip * GRAVITY)
+                if v > 0.3
+                else 3.5 * (-REVERSE < v and abs(self.slide) < 1)
+            )
         drag = DRAG * v * abs(v) + off * (0.15 * v)
         rolling = (ROLLING + 0.8 * off) * max(-1.0, min(1.0, v * 2))
         return push - drag - rolling

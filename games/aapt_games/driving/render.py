@@ -38,6 +38,7 @@ class Renderer:
         size = (round(horizon.WIDTH * k), round(world.panorama.shape[0] * k))
         far = cv2.resize(world.panorama, size, interpolation=cv2.INTER_AREA)
         self.around = size[0]
+        far = cv2.cvtColor(far, cv2.COLOR_RGB2RGBA)  # warps are quicker on four channels
         self.panorama = cv2.hconcat([far, far[:, : width + 16]])
         self.skyline = horizon.ABOVE * size[1] / world.panorama.shape[0]
         self.columns = (np.arange(width) + 0.5 - width / 2).astype(np.float32)
@@ -89,9 +90,10 @@ class Renderer:
         )  # fmt: skip
         low = min(int(row + 0.07 * self.height) + 2, self.bottom)
         view = frame[:low]
-        frame[low : self.bottom] = self.panorama[-1, 0]
-        cv2.warpAffine(self.panorama, place, view.shape[1::-1], dst=view, flags=_FLAGS,
-                       borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        frame[low : self.bottom] = self.panorama[-1, 0, :3]
+        sky = cv2.warpAffine(self.panorama, place, view.shape[1::-1], flags=_FLAGS,
+                             borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        cv2.cvtColor(sky, cv2.COLOR_RGBA2RGB, dst=view)
 
     def _ground(self, frame: np.ndarray, car: Car, row: float, roll: float) -> None:
         """The land, band by band, then wetness, lamps and haze."""

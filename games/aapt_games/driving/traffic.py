@@ -56,7 +56,9 @@ class Traffic:
         bend = np.sqrt(4.0 / np.maximum(np.abs(track.curvature[look]), 1e-3))
         wanted = np.maximum(np.minimum(np.minimum(self.cruise, bend), follow), 0.0)
         self.speed = self.speed + np.clip(wanted - self.speed, -6 * FRAME_S, 2.5 * FRAME_S)
-        stretch = 1 - self.lane * track.curvature[(self.s / track.spacing).astype(int) % len(track.xy)]
+        stretch = (
+            1 - self.lane * track.curvature[(self.s / track.spacing).astype(int) % len(track.xy)]
+        )
         self.s = (self.s + self.speed * FRAME_S / stretch) % track.length
 
     def poses(self, track: Track) -> np.ndarray:
@@ -72,4 +74,6 @@ class Traffic:
 
     def copy(self) -> Traffic:
         """An independent copy."""
-        return Traffic(*(getattr(self, k).copy() for k in ("s", "lane", "speed", "cruise", "color")))
+        return Traffic(
+            *(getattr(self, k).copy() for k in ("s", "lane", "speed", "cruise", "color"))
+        )
