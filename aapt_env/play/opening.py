@@ -133,7 +133,7 @@ def _open_dream(wanted: Wanted) -> Setup:
     scene = _scene(wanted, spec)
 
     def make_twin() -> gym.Env:
-        return games.make_held(spec.game, spec.height, spec.width, spec.k)
+        return games.make_game(spec.game, spec.height, spec.width)
 
     return Setup(
         env=env,

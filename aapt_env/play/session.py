@@ -65,7 +65,7 @@ class Setup:
     start: int | np.ndarray | None = None  # of a world: which start, or one RGB frame
     policy: Driver | None = None
     script: Driver | None = None  # drives where there is no policy
-    make_twin: Callable[[], gym.Env] | None = None  # the game in the dream's rhythm
+    make_twin: Callable[[], gym.Env] | None = None  # the game at frame rhythm
 
 
 class Session:
@@ -157,7 +157,7 @@ class Session:
             return "No game is installed for this world, so it has no twin"
         if self._start is None:
             return "This world does not say where its starts stand in the game, so it has no twin"
-        self.twin = Twin(self.setup.make_twin(), self.spec.control)
+        self.twin = Twin(self.setup.make_twin(), self.spec)
         self.twin.stand(self._start, self._rows)
         return "Twin on: the game, from the same start, with the same controls"
 

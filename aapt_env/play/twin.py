@@ -5,20 +5,21 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.spec import ControlSpec
+from aapt_env.games import HoldControl
+from aapt_env.spec import WorldSpec
 
 
 class Twin:
     """Follows a dream's episode in the game that the dream was trained on.
 
     Args:
-        game: the game in the dream's rhythm: one step holds a control for the frames of one latent.
-        control: how a stored control becomes an action.
+        game: the game at frame rhythm, one frame per step.
+        spec: the dream's spec.
     """
 
-    def __init__(self, game: gym.Env, control: ControlSpec):
-        self.game = game
-        self.control = control
+    def __init__(self, game: gym.Env, spec: WorldSpec):
+        self.game = HoldControl(game, spec.k)
+        self.control = spec.control
         self.frames = np.zeros((1, 1, 1, 3), np.uint8)  # [F, H, W, 3] of the last step
         self.over = False
 
@@ -26,14 +27,18 @@ class Twin:
         """Go to a dream's start and follow the controls since then.
 
         Args:
-            start: a dream's `info["start"]`: the game's seed, its scene, and the controls [n, width] up to the start.
+            start: a dream's `info["start"]`: the game's seed, its scene, and the controls up to the start, one per
+                frame, [m, width].
             rows: controls since the start, one per latent.
         """
         options = {"scene": dict(start["scene"])} if start.get("scene") else {}
-        obs, info = self.game.reset(seed=int(start["seed"]), options=options)
+        obs, _ = self.game.reset(seed=int(start["seed"]), options=options)
         self.over = False
-        self.frames = frames_of(self.game, obs, info)
-        for row in [*np.asarray(start["controls"]), *rows]:
+        for row in np.asarray(start["controls"]):
+            obs, _, terminated, truncated, _ = self.game.env.step(self.control.from_row(row))
+            self.over = self.over or bool(terminated or truncated)
+        self.frames = np.array(obs)[None]
+        for row in rows:
             self.step(row)
 
     def step(self, row: np.ndarray) -> None:
@@ -41,8 +46,8 @@ class Twin:
         if self.over:
             self.frames = np.repeat(self.frames[-1:], len(self.frames), axis=0)
             return
-        obs, _, terminated, truncated, info = self.game.step(self.control.from_row(row))
-        self.frames = frames_of(self.game, obs, info)
+        _, _, terminated, truncated, info = self.game.step(self.control.from_row(row))
+        self.frames = info["frames"]
         self.over = bool(terminated or truncated)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pygame
 from pygame._sdl2 import controller
 
-from aapt_env.play import help, layout, paint
+from aapt_env.play import help_card, layout, paint
 from aapt_env.play.hud import Hud, HudState
 from aapt_env.play.inputs import Inputs
 from aapt_env.play.pads import Pads
@@ -146,7 +146,7 @@ class Window:
             self.hud.labels(surface, rects, state, unit)
             self.hud.strip(surface, layout.strip(surface.get_size()), state, unit)
         if self.help and self.inputs:
-            help.draw(surface, self.inputs.control, unit)
+            help_card.draw(surface, self.inputs.control, unit)
         self._screen.flip()
         self._dirty = False
 
@@ -254,12 +254,14 @@ class Window:
     def _key(self, event: pygame.event.Event, now: float) -> None:
         name = pygame.key.name(event.key)
         control = self.inputs.control if self.inputs else None
-        bound = help.bound_keys(control) if control else frozenset()
+        bound = help_card.bound_keys(control) if control else frozenset()
         if event.type == pygame.KEYUP:
             if self.inputs:
                 self.inputs.release(name, now)
             return
-        command = help.command_of(name, bool(getattr(event, "mod", 0) & pygame.KMOD_CTRL), bound)
+        command = help_card.command_of(
+            name, bool(getattr(event, "mod", 0) & pygame.KMOD_CTRL), bound
+        )
         if command:
             self.command(command)
         elif self.inputs and name in bound:

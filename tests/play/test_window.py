@@ -2,7 +2,7 @@ import numpy as np
 import pygame
 import pytest
 
-from aapt_env.play import help, layout, paint
+from aapt_env.play import help_card, layout, paint
 from aapt_env.play.gauges import gauges_of
 from aapt_env.play.recorder import Recorder
 from aapt_env.play.runner import Runner
@@ -117,9 +117,9 @@ def test_escape_closes_the_help_first(play):
 
 def test_a_key_that_the_game_uses_too_needs_ctrl():
     bound = frozenset({"r", "up"})
-    assert help.command_of("r", False, bound) is None
-    assert help.command_of("r", True, bound) == "reset"
-    assert help.command_of("p", False, bound) == "pause"
+    assert help_card.command_of("r", False, bound) is None
+    assert help_card.command_of("r", True, bound) == "reset"
+    assert help_card.command_of("p", False, bound) == "pause"
 
 
 def test_sizes_keep_the_window_readable_and_on_the_screen():
