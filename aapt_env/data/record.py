@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import (
@@ -19,42 +16,20 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
 from dataclasses import dataclass
-from multiprocessing import connection
 from pathlib import Path
 
-import gymnasium as gym
-import numpy as np
 from tqdm import tqdm
 
-from aapt_env.data import policies
+from aapt_env.data import player, policies
 from aapt_env.data.episodes import read_index
 from aapt_env.data.files import DatasetWriteError
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.games import make_held, world_spec
-from aapt_env.spec import WorldSpec
 
 GATHER_EVERY = 50  # episodes between two rewritings of the metadata that covers all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """All that an episode's content depends on, beside its number."""
-
-    game: str
-    height: int  # pixels
-    width: int  # pixels
-    k: int  # frames per latent
-    policy: str  # several joined by "+" take turns, episode by episode
-    seed: int
-    max_seconds: float  # of one episode
-
-    def latents(self, spec: WorldSpec) -> int:
-        """Latents an episode has at most."""
-        return max(1, int(self.max_seconds * spec.frame_fps) // self.k)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +96,7 @@ def record(
         raise ValueError(f"{frames=} and {workers=}; expected whole numbers of at least 1")
     env = make_held(game, height, width, k)
     spec = world_spec(env, game, k)
-    recipe = Recipe(
+    recipe = player.Recipe(
         game=game,
         height=spec.height,
         width=spec.width,
@@ -138,22 +113,14 @@ def record(
         stop_at=begun + time_limit if time_limit else float("inf"),
     )
     before = plan.written
-    bar = tqdm(
-        total=frames, unit="frame", unit_scale=True, desc=game, disable=None if progress else True
-    )
     try:
-        with bar, _pool(workers, recipe, writer, env) as pool:
-            bar.update(before)
-            for count, length in enumerate(plan.run(pool, workers), 1):
-                bar.update(length)
-                if count % GATHER_EVERY == 0:
-                    writer.gather()
+        with contextlib.closing(env), player.pool(workers, recipe, writer, env) as pool:
+            _fill(plan, pool, workers, writer, _bar(game, frames, progress))
     except BaseException:
         with contextlib.suppress(DatasetWriteError, ValueError):
             writer.gather()  # what there is shall be readable by other tools too
         raise
     writer.close()
-    env.close()
     summary = Summary(
         path=writer.path,
         episodes=len(plan.lengths),
@@ -164,6 +131,22 @@ def record(
     if progress:
         print(summary)
     return summary
+
+
+def _bar(game: str, frames: int, progress: bool) -> tqdm:
+    """A bar in frames; none in a log file."""
+    hidden = None if progress else True
+    return tqdm(total=frames, unit="frame", unit_scale=True, desc=game, disable=hidden)
+
+
+def _fill(plan: Plan, pool: Executor, workers: int, writer: EpisodeWriter, bar: tqdm) -> None:
+    """Carry the plan out, and keep the bar and the metadata up to date."""
+    with bar:
+        bar.update(plan.written)
+        for count, length in enumerate(plan.run(pool, workers), 1):
+            bar.update(length)
+            if count % GATHER_EVERY == 0:
+                writer.gather()
 
 
 @dataclass
@@ -193,7 +176,7 @@ class Plan:
                 if index in self.lengths:
                     counted += self.lengths[index]
                 elif len(running) < workers and time.perf_counter() < self.stop_at:
-                    running[pool.submit(_play, index)] = index
+                    running[pool.submit(player.play, index)] = index
                 else:
                     break
                 index += 1
@@ -206,62 +189,6 @@ class Plan:
                 yield length
 
 
-class Player:
-    """Plays and writes episodes, one at a time.
-
-    Args:
-        recipe: what to play.
-        env: the game at the dream's rhythm.
-        writer: takes the episodes.
-    """
-
-    def __init__(self, recipe: Recipe, env: gym.Env, writer: EpisodeWriter):
-        self.recipe, self.env, self.writer = recipe, env, writer
-        self._policies = recipe.policy.split("+")
-
-    def play(self, index: int) -> int:
-        """Play and write episode `index`; returns its frames."""
-        game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
-        name = self._policies[index % len(self._policies)]
-        policy = policies.load(name, self.env)(policy_seed)
-        obs, info = self.env.reset(seed=game_seed)
-        scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
-        if hasattr(policy, "reset"):
-            policy.reset(self.env.unwrapped)
-        frames, rows, rewards = [info["frames"]], [], []
-        over = terminated = truncated = False
-        real, latents = 1, self.recipe.latents(self.writer.spec)
-        while not over and len(rows) < latents:
-            action = policy(obs, info)
-            rows.append(control.to_row(action))
-            obs, reward, terminated, truncated, info = self.env.step(action)
-            frames.append(info["frames"])
-            rewards.append(info.get("rewards", np.full(k, reward / k, np.float32)))
-            real += info.get("frames_real", k)
-            over = terminated or truncated
-        self.writer.add(
-            np.concatenate(frames),
-            np.repeat(np.stack(rows), k, axis=0),
-            np.concatenate(rewards),
-            terminated=terminated,
-            truncated=not terminated,
-            seed=game_seed,
-            scene=scene,
-            policy=name,
-            index=index,
-            frames_real=real,
-            game=self.recipe.game,
-            policy_seed=policy_seed,
-        )
-        return 1 + len(rows) * k
-
-
-def episode_seeds(seed: int, index: int) -> tuple[int, int]:
-    """(game seed, policy seed) of episode `index`: 31 bits each."""
-    game, policy = np.random.SeedSequence([seed, index]).generate_state(2)
-    return int(game >> 1), int(policy >> 1)
-
-
 def _result(future: Future) -> int:
     try:
         return future.result()
@@ -270,51 +197,3 @@ def _result(future: Future) -> int:
             "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
             "run the same again, with fewer workers if memory is short"
         ) from error
-
-
-class _Here(Executor):
-    """Plays in this process, at once."""
-
-    def submit(self, call, /, *args, **kwargs) -> Future:
-        future: Future = Future()
-        future.set_result(call(*args, **kwargs))
-        return future
-
-
-_player: Player | None = None  # of this process
-
-
-def _play(index: int) -> int:
-    assert _player is not None
-    return _player.play(index)
-
-
-def _pool(workers: int, recipe: Recipe, writer: EpisodeWriter, env: gym.Env) -> Executor:
-    """Who plays: this process, or `workers` others."""
-    global _player
-    if workers == 1:
-        _player = Player(recipe, env, writer)
-        return _Here()
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
-        initargs=(recipe, str(writer.path)),
-    )
-
-
-def _begin_worker(recipe: Recipe, out: str) -> None:
-    """Make the game of a worker process, and end the process when its parent ends, however that was killed."""
-    global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us, between episodes
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
-    env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
-    spec = world_spec(env, recipe.game, recipe.k)
-    _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None))
-
-
-def _follow(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aapt_env.data import Episodes, files
-from aapt_env.data.record import episode_seeds, record
+from aapt_env.data.player import episode_seeds
+from aapt_env.data.record import record
 
 COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250]])
 

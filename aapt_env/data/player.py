@@ -1,0 +1,141 @@
+"""Play one episode after the other and write each, here or in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import connection
+
+import gymnasium as gym
+import numpy as np
+
+from aapt_env.data import policies
+from aapt_env.data.writer import EpisodeWriter
+from aapt_env.games import make_held, world_spec
+from aapt_env.spec import WorldSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that an episode's content depends on, beside its number."""
+
+    game: str
+    height: int  # pixels
+    width: int  # pixels
+    k: int  # frames per latent
+    policy: str  # several joined by "+" take turns, episode by episode
+    seed: int
+    max_seconds: float  # of one episode
+
+    def latents(self, spec: WorldSpec) -> int:
+        """Latents an episode has at most."""
+        return max(1, int(self.max_seconds * spec.frame_fps) // self.k)
+
+
+class Player:
+    """Plays and writes episodes, one at a time.
+
+    Args:
+        recipe: what to play.
+        env: the game at the dream's rhythm.
+        writer: takes the episodes.
+    """
+
+    def __init__(self, recipe: Recipe, env: gym.Env, writer: EpisodeWriter):
+        self.recipe, self.env, self.writer = recipe, env, writer
+        self._policies = recipe.policy.split("+")
+
+    def play(self, index: int) -> int:
+        """Play and write episode `index`; returns its frames."""
+        game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
+        name = self._policies[index % len(self._policies)]
+        policy = policies.load(name, self.env)(policy_seed)
+        obs, info = self.env.reset(seed=game_seed)
+        scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
+        if hasattr(policy, "reset"):
+            policy.reset(self.env.unwrapped)
+        frames, rows, rewards = [info["frames"]], [], []
+        over = terminated = truncated = False
+        real, latents = 1, self.recipe.latents(self.writer.spec)
+        while not over and len(rows) < latents:
+            action = policy(obs, info)
+            rows.append(control.to_row(action))
+            obs, reward, terminated, truncated, info = self.env.step(action)
+            frames.append(info["frames"])
+            rewards.append(info.get("rewards", np.full(k, reward / k, np.float32)))
+            real += info.get("frames_real", k)
+            over = terminated or truncated
+        self.writer.add(
+            np.concatenate(frames),
+            np.repeat(np.stack(rows), k, axis=0),
+            np.concatenate(rewards),
+            terminated=terminated,
+            truncated=not terminated,
+            seed=game_seed,
+            scene=scene,
+            policy=name,
+            index=index,
+            frames_real=real,
+            game=self.recipe.game,
+            policy_seed=policy_seed,
+        )
+        return 1 + len(rows) * k
+
+
+def episode_seeds(seed: int, index: int) -> tuple[int, int]:
+    """(game seed, policy seed) of episode `index`: 31 bits each."""
+    game, policy = np.random.SeedSequence([seed, index]).generate_state(2)
+    return int(game >> 1), int(policy >> 1)
+
+
+class _Here(Executor):
+    """Plays in this process, at once."""
+
+    def submit(self, call, /, *args, **kwargs) -> Future:
+        future: Future = Future()
+        future.set_result(call(*args, **kwargs))
+        return future
+
+
+_player: Player | None = None  # of this process
+
+
+def play(index: int) -> int:
+    """`Player.play` of this process's player."""
+    assert _player is not None
+    return _player.play(index)
+
+
+def pool(workers: int, recipe: Recipe, writer: EpisodeWriter, env: gym.Env) -> Executor:
+    """Who plays: this process, or `workers` others."""
+    global _player
+    if workers == 1:
+        _player = Player(recipe, env, writer)
+        return _Here()
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(recipe, str(writer.path)),
+    )
+
+
+def _begin_worker(recipe: Recipe, out: str) -> None:
+    """Make the game of a worker process, and end the process when its parent ends, however that was killed."""
+    global _player
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us, between episodes
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
+    spec = world_spec(env, recipe.game, recipe.k)
+    _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None))
+
+
+def _follow(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
