@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from typing import Any
 
@@ -102,13 +103,20 @@ def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
     """The WorldSpec of a game: its frame size, control, scenes and frames per second.
 
     Args:
-        env: a game at frame rhythm, or the same in `HoldControl`.
+        env: a game at frame rhythm, the same in `HoldControl`, or a dream.
         game: its name.
         k: frames per latent.
 
     Raises:
-        ValueError: the game cannot be a world (its control space, its size); says why.
+        ValueError: the game cannot be a world (its control space, its size), or a dream has another k; says why.
     """
+    dream = getattr(env.unwrapped, "spec_world", None)
+    if dream is not None:
+        if dream.k != k:
+            raise ValueError(
+                f"{game} makes {dream.k} frames per latent, asked for {k}; use k={dream.k}"
+            )
+        return dataclasses.replace(dream, game=game)
     if env.has_wrapper_attr("frame_fps"):
         fps = env.get_wrapper_attr("frame_fps")
     else:

@@ -55,6 +55,9 @@ class Player:
         name = self._policies[index % len(self._policies)]
         policy = policies.load(name, self.env)(policy_seed)
         obs, info = self.env.reset(seed=game_seed)
+        extras = {"game": self.recipe.game, "policy_seed": policy_seed}
+        if "start" in info:  # of a dream
+            extras["start"] = int(info["start"]["index"])
         scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
         if hasattr(policy, "reset"):
             policy.reset(self.env.unwrapped)
@@ -80,8 +83,7 @@ class Player:
             policy=name,
             index=index,
             frames_real=real,
-            game=self.recipe.game,
-            policy_seed=policy_seed,
+            **extras,
         )
         return 1 + len(rows) * k
 

@@ -3,14 +3,17 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from aapt_env.data import Episodes, files
 from aapt_env.data.player import episode_seeds
 from aapt_env.data.record import record
+from aapt_env.spec import ControlSpec, KeyBinding, WorldSpec
 
 COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250]])
 
@@ -64,6 +67,7 @@ KILLED = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from aapt_env.data.record import record
+from aapt_env.spec import ControlSpec, KeyBinding, WorldSpec
 if __name__ == "__main__":
     record("gym:colour_game:SlowColour-v0", sys.argv[1], 500, workers=int(sys.argv[3]), height=16, width=24,
            max_seconds=8, progress=False)
@@ -172,6 +176,40 @@ def test_another_recording_is_refused(record_colour, change):
     (name,) = change
     with pytest.raises(ValueError, match=f"another dataset .*{name}.*give another folder"):
         record_colour(frames=20, **change)
+
+
+class Dream(gym.Env):
+    """As a world looks to a recorder: latent rhythm, frames in info, a spec of its own."""
+
+    observation_space = gym.spaces.Box(0, 255, (16, 24, 3), np.uint8)
+
+    def __init__(self, game):
+        control = ControlSpec(space="Discrete", size=4, keymap=(KeyBinding(keys=("a",), index=1),))
+        self.spec_world = WorldSpec(
+            game=game, height=16, width=24, k=2, frame_fps=8, control=control, channels=8
+        )
+        self.action_space = control.action_space()
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        frames = np.zeros((1, 16, 24, 3), np.uint8)
+        return frames[-1], {"frames": frames, "scene": {}, "start": {"index": 5}}
+
+    def step(self, action):
+        frames = np.broadcast_to(COLOURS[action], (2, 16, 24, 3)).astype(np.uint8)
+        return frames[-1], 3.0, False, False, {"frames": frames}
+
+
+def test_a_dream_is_recorded_like_a_game(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aapt_env.env", types.SimpleNamespace(AAPTEnv=Dream))
+    with pytest.raises(ValueError, match="makes 2 frames per latent, asked for 4; use k=2"):
+        record("dream:colour", tmp_path, 20, progress=False)
+    record("dream:colour", tmp_path, 20, k=2, max_seconds=2, progress=False)
+    episodes = Episodes.open(tmp_path)
+    assert episodes.spec == Dream("dream:colour").spec_world
+    assert episodes.index[0].length == 17 and episodes.index[0].extras["start"] == 5
+    assert (shown(episodes.frames(0)[1:]) == episodes.controls(0)[:, 0]).all()
+    assert (episodes.rewards(0) == 1.5).all()
 
 
 def test_time_limit_stops_between_episodes(tmp_path):
