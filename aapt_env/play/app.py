@@ -42,7 +42,7 @@ class Play:
     scene: tuple[str, ...] = ()
     """Fix attributes of the scene: --scene time=night weather=rain."""
     start: str | None = None
-    """Where the dream begins: the number of a start in the checkpoint, or an image file."""
+    """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""
     frames: int = 0
     """Stop after so many RGB frames. Default: no limit in a window, 10 seconds without one."""
     record: bool = False

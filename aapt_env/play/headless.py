@@ -61,7 +61,7 @@ def play(
     )
     with Movie(video, rate) as movie:
         for latent in latents(session, recorder):
-            if latent.number:
+            if latent.number and session.warm:
                 steps.add(latent.seconds)
             for frame in latent.frames[: frames - made]:
                 movie.add(frame)

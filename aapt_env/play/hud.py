@@ -28,7 +28,7 @@ class HudState:
     lag: str = "-"  # key to frame, median / p99
     seed: int = 0
     seconds: float = 0.0  # of the episode
-    score: float = 0.0
+    score: float | None = None  # sum of rewards since the reset; None where there are none
     scene: dict[str, str] = field(default_factory=dict)
     row: np.ndarray | None = None
     held: frozenset[str] = frozenset()
@@ -99,11 +99,9 @@ class Hud:
             paint.pill(target, state.toast, at, size, anchor="midbottom")
 
     def _banner(self, target, whole: pygame.Rect, state: HudState, unit: float) -> None:
-        title, line = (
-            ("Paused", "P plays on")
-            if state.paused
-            else (state.over, f"score {state.score:.1f}, the next one begins")
-        )
+        score = "" if state.score is None else f"score {state.score:.1f}, "
+        over = (state.over, f"{score}the next one begins")
+        title, line = ("Paused", "P plays on") if state.paused else over
         height = round(96 * unit)
         band = pygame.Rect(whole.left, whole.centery - height // 2, whole.width, height)
         paint.panel(target, band, fill=paint.NIGHT, alpha=190, radius=0)

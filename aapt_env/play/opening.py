@@ -100,22 +100,22 @@ class GameDriver:
 
 
 class WorldPolicy:
-    """A policy that a checkpoint carries."""
+    """The player that a checkpoint carries: it sees frames only, so it drives the dream."""
 
-    def __init__(self, act: Callable[[np.ndarray, dict], Any]):
-        self.act = act
+    def __init__(self, act: Callable[[np.ndarray], Any]):
+        self.act = act  # uint8 [F, H, W, 3] -> action
 
     def begin(self, seed: int) -> None:
         """Nothing to do: it acts on what it sees."""
 
     def __call__(self, obs: np.ndarray, info: dict) -> Any:
         """The action for the next latent."""
-        return self.act(obs, info)
+        return self.act(info["frames"])
 
 
 def _policy_of(world: Any) -> WorldPolicy | None:
-    act = world.policy() if hasattr(world, "policy") else None
-    return WorldPolicy(act) if act is not None else None
+    policy = world.policy()
+    return None if policy is None else WorldPolicy(policy.act)
 
 
 def _open_dream(wanted: Wanted) -> Setup:
@@ -126,6 +126,7 @@ def _open_dream(wanted: Wanted) -> Setup:
         game=wanted.name,
         checkpoint=wanted.checkpoint,
         device=wanted.device,
+        max_episode_steps=-1,  # whoever plays decides when it is over
         disable_env_checker=True,
     )
     world: Any = env.unwrapped
@@ -138,9 +139,9 @@ def _open_dream(wanted: Wanted) -> Setup:
     return Setup(
         env=env,
         spec=spec,
-        device=str(getattr(world, "device", "")),
+        device=str(world.world.device),
         scene=scene,
-        start=_start(wanted.start),
+        start=_start(wanted.start, spec),
         policy=_policy_of(world),
         script=KeyScript(spec.control, wanted.seed),
         make_twin=make_twin if spec.game in games.known_games() else None,
@@ -174,14 +175,18 @@ def _scene(wanted: Wanted, spec: WorldSpec) -> dict[str, str]:
     return scene
 
 
-def _start(text: str | None) -> int | np.ndarray | None:
-    """A start's number, or an image read as RGB."""
+def _start(text: str | None, spec: WorldSpec) -> int | np.ndarray | None:
+    """A start's number, or an image: its middle, at the size of the world's frames, in RGB."""
     if text is None or text.isdigit():
         return None if text is None else int(text)
     image = cv2.imread(text) if Path(text).is_file() else None
     if image is None:
         raise ValueError(f"--start {text}: expected the number of a start, or an image file")
-    return np.ascontiguousarray(image[..., ::-1])
+    zoom = min(image.shape[0] / spec.height, image.shape[1] / spec.width)
+    size = (round(spec.width * zoom), round(spec.height * zoom))
+    middle = cv2.getRectSubPix(image, size, ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2))
+    small = cv2.resize(middle, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small[..., ::-1])
 
 
 def _check_cuda(device: str) -> None:

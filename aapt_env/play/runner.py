@@ -124,8 +124,9 @@ class Runner:
         while wish := self._wait():
             if wish == "step":
                 latent = session.step(self.inputs.sample())
-                self.steps.add(latent.seconds)
-                self._busy.add(latent.busy)
+                if session.warm:  # the first step may compile; the pace is that of the others
+                    self.steps.add(latent.seconds)
+                    self._busy.add(latent.busy)
                 self._put(latent)
                 if latent.over:
                     self._put(session.reset(session.seed + 1))
@@ -159,6 +160,8 @@ class Runner:
             self._say(session.hand_over())
         elif wish == "twin":
             self._say(session.toggle_twin())
+            if session.twin is not None and session.far:
+                self._put(session.reset())
         elif wish == "record" and self.recorder is not None:
             self._say(self.recorder.toggle(session.last))
         elif wish in ("pause", "play"):

@@ -14,6 +14,8 @@ from aapt_env.play.inputs import Sample
 from aapt_env.play.twin import Twin, frames_of
 from aapt_env.spec import WorldSpec
 
+CATCH_UP = 180  # latents that a twin follows at once when it is switched on: half a minute of play
+
 
 class Driver(Protocol):
     """Whoever can be handed the wheel."""
@@ -34,6 +36,7 @@ class Latent:
     number: int  # latents since the reset, 0 at the reset itself
     seed: int
     scene: dict[str, str] = field(default_factory=dict)
+    paid: bool = True  # whether the world tells rewards at all
     twin: np.ndarray | None = None  # uint8 [F, H', W', 3], the game's frames for the same control
     twin_over: bool = False
     held: frozenset[str] = frozenset()
@@ -77,14 +80,18 @@ class Session:
         self.seed = seed
         self.driver: str = "you"
         self.last: Latent | None = None
+        self.steps = 0  # since the session began
         self.twin: Twin | None = None
+        self._wanted_start = setup.start
         self._obs: Any = None
         self._info: dict = {}
         self._start: dict | None = None  # where the reset stands in the game
         self._rows: list[np.ndarray] = []  # controls since the reset
 
     def reset(self, seed: int | None = None) -> Latent:
-        """Begin an episode; without a seed, the same one again."""
+        """Begin an episode; without a seed, the same one again, from the same start."""
+        if seed is not None and self.last is not None:
+            self._wanted_start = None  # a new seed goes to a new place
         self.seed = self.seed if seed is None else seed
         began = time.perf_counter()
         self._obs, self._info = self.setup.env.reset(seed=self.seed, options=self._options())
@@ -112,6 +119,7 @@ class Session:
         seconds = time.perf_counter() - began
         row = self.spec.control.to_row(action)
         self._rows.append(row)
+        self.steps += 1
         if self.twin is not None:
             self.twin.step(row)
         return self._keep(
@@ -158,8 +166,20 @@ class Session:
         if self._start is None:
             return "This world does not say where its starts stand in the game, so it has no twin"
         self.twin = Twin(self.setup.make_twin(), self.spec)
+        if self.far:
+            return "Twin on: both begin again, because the game would need long to catch up"
         self.twin.stand(self._start, self._rows)
         return "Twin on: the game, from the same start, with the same controls"
+
+    @property
+    def warm(self) -> bool:
+        """Whether the last step was not the first of all, which may have compiled and allocated."""
+        return self.steps > 1
+
+    @property
+    def far(self) -> bool:
+        """Whether the reset is so long ago that a twin cannot catch up in a second or two."""
+        return len(self._rows) > CATCH_UP
 
     def close(self) -> None:
         """Release the environment and the twin."""
@@ -171,8 +191,8 @@ class Session:
         options: dict[str, Any] = {}
         if self.setup.scene:
             options["scene"] = dict(self.setup.scene)
-        if self.setup.start is not None:
-            options["start"] = self.setup.start
+        if self._wanted_start is not None:
+            options["start"] = self._wanted_start
         return options
 
     def _frames(self) -> np.ndarray:
@@ -201,6 +221,7 @@ class Session:
         self.last = Latent(
             frames=frames,
             seed=self.seed,
+            paid=self._info.get("reward_source") != "none",
             scene=dict(self._info.get("scene", {})),
             twin=twin,
             twin_over=self.twin is not None and self.twin.over,

@@ -168,7 +168,7 @@ class Window:
             lag=self.lag.text(),
             seed=latent.seed,
             seconds=frames / self.playhead.fps,
-            score=latent.score,
+            score=latent.score if latent.paid else None,
             scene=latent.scene,
             row=latent.row,
             held=self.inputs.held(),

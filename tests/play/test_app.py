@@ -3,6 +3,8 @@ import sys
 import types
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from aapt_env.play import app, opening, window
@@ -96,11 +98,14 @@ def test_a_window_whose_world_breaks_ends_with_the_sentence(counting, monkeypatc
     assert capsys.readouterr().err == "aapt play: RuntimeError: the engine caught fire\n"
 
 
-def test_scene_words_and_starts(tmp_path):
+def test_scene_words_and_starts(spec):
     assert opening.parse_scene(("a=b", "c=d")) == {"a": "b", "c": "d"}
     with pytest.raises(ValueError, match="number of a start, or an image"):
-        opening._start("nowhere.png")
-    assert opening._start("12") == 12
+        opening._start("nowhere.png", spec)
+    assert opening._start("12", spec) == 12
+    cv2.imwrite("photo.png", np.full((30, 50, 3), (0, 0, 250), np.uint8))
+    picture = opening._start("photo.png", spec)
+    assert picture.shape == (16, 16, 3) and picture[8, 8].tolist() == [250, 0, 0]
 
 
 def test_the_real_game_plays_here_with_its_own_driver(capsys):

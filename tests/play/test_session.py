@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,25 @@ def test_a_plain_env_without_frames_shows_its_observation(spec):
     env.render = lambda: None
     with pytest.raises(ValueError, match="gives no RGB picture"):
         frames_of(env, np.zeros(4), {})
+
+
+def test_a_twin_far_behind_makes_both_begin_again(make_session, spec, monkeypatch):
+    monkeypatch.setattr("aapt_env.play.session.CATCH_UP", 2)
+    game = Counting(spec)
+    session = make_session(make_twin=lambda: game)
+    session.reset()
+    for _ in range(3):
+        session.step(sample(0, 0, 1, 0))
+    assert "begin again" in session.toggle_twin() and game.resets == []
+    session.reset()
+    assert len(game.resets) == 1 and not session.far
+
+
+def test_a_new_seed_leaves_the_start_that_was_asked_for_and_a_reset_keeps_it(make_session):
+    session = make_session()
+    session = type(session)(dataclasses.replace(session.setup, start=5), 3)
+    session.reset()
+    session.reset()
+    session.reset(4)
+    asked = [options.get("start") for _, options in session.setup.env.resets]
+    assert asked == [5, 5, None]
