@@ -25,6 +25,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
+from aapt_env.model.policy import Policy
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.spec import WorldSpec, strict
@@ -206,3 +207,25 @@ def ship(source: Path, out: Path) -> Path:
 def sha256(data: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(data).hexdigest()
+
+
+def save_policy(folder: Path, policy: Policy) -> None:
+    """Add the small player to a checkpoint."""
+    name = "policy.safetensors"
+    save_file(half(policy), folder / name)
+    config, _ = read_config(folder)
+    files = config.files | {name: sha256((folder / name).read_bytes())}
+    write_config(folder, dataclasses.replace(config, files=files))
+
+
+def read_policy(folder: Path, spec: WorldSpec) -> Policy | None:
+    """The checkpoint's player; None when it carries none. Raises ValueError as `read` does."""
+    config, _ = read_config(folder)
+    name = "policy.safetensors"
+    if name not in config.files:
+        return None
+    tensors = read_tensors(folder, name, config.files[name])
+    first = tensors.get("layers.0.weight")
+    policy = Policy(spec.control, spec.k, 32 if first is None else first.shape[0])
+    put(policy, tensors, str(folder / name))
+    return policy.eval()

@@ -175,10 +175,10 @@ class RingCache:
         self.age += 1
         self.prepare()
 
-    def reset(self, rows: Tensor, scene: KV) -> None:
-        """Begin a new episode in `rows` [n] with scene keys and values of n rows; no other row changes."""
-        self.put_scene(rows, scene)
-        self.age[rows] = 0
+    def put(self, row: int, other: RingCache) -> None:
+        """Make `row` what the one row of `other` is: a new episode begins there, and no other row changes."""
+        self.keys[:, row], self.values[:, row] = other.keys[:, 0], other.values[:, 0]
+        self.age[row] = other.age[0]
         self.prepare()
 
     def select(self, rows: Tensor) -> RingCache:

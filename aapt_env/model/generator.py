@@ -25,7 +25,7 @@ class Generator(nn.Module):
         """The velocity at x; arguments as `Trunk.forward`. Returns [B, T, C, h, w] in the dtype of x."""
         features, condition, _ = self.trunk(x, previous, controls, t, seen)
         shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
-        out = self.leave(modulate(features, shift, scale))
+        out = self.leave(modulate(features, shift, scale).to(self.leave.weight.dtype))
         p, rows = self.config.patch, self.config.rows // self.config.patch
         v = rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=rows, p=p, q=p)
         return v.to(x.dtype)

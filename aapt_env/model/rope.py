@@ -47,8 +47,9 @@ class Rope(nn.Module):
 
     def _apply(self, fn, recurse=True):
         """Follow device moves but stay in float64: a position of a million must still turn exactly."""
+        grid, tempo = self.grid, self.tempo
         super()._apply(fn, recurse)
-        self.grid, self.tempo = self.grid.double(), self.tempo.double()
+        self.grid, self.tempo = grid.to(self.grid.device), tempo.to(self.tempo.device)
         return self
 
     def tokens(self, position: Tensor) -> Tensor:

@@ -74,15 +74,17 @@ class Block(nn.Module):
             (modulation + self.table)[:, :, :, None].unbind(2)
         )
         x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
-        hidden = F.gelu(self.up(modulate(x, shift_m, scale_m)), approximate="tanh")
+        hidden = modulate(x, shift_m, scale_m).to(self.up.weight.dtype)
+        hidden = F.gelu(self.up(hidden), approximate="tanh")
         return x + gate_m * self.down(hidden)
 
     def attention(self, x: Tensor, seen) -> Tensor:
         """[B, T, n, D] -> the same shape."""
         length = x.shape[1]
-        qkv = rearrange(self.qkv(x), "b t n (three h d) -> three b h (t n) d", three=3, h=self.heads)
+        qkv = self.qkv(x.to(self.qkv.weight.dtype))
+        qkv = rearrange(qkv, "b t n (three h d) -> three b h (t n) d", three=3, h=self.heads)
         q, k, v = qkv.unbind(0)
-        q, k = self.query_norm(q).to(v.dtype), self.key_norm(k).to(v.dtype)
+        q, k = normalise(q, self.query_norm), normalise(k, self.key_norm)
         keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
         if seen.angles is not None:
             q = rotate(q, seen.angles)
@@ -93,6 +95,11 @@ class Block(nn.Module):
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """LayerNorm without weights, then scale and shift."""
     return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
+def normalise(x: Tensor, norm: nn.RMSNorm) -> Tensor:
+    """RMSNorm over the last axis with its weight in the dtype of x."""
+    return F.rms_norm(x, x.shape[-1:], norm.weight.to(x.dtype), 1e-6)
 
 
 def wave(t: Tensor, size: int = 128) -> Tensor:
@@ -173,7 +180,8 @@ class Trunk(nn.Module):
         patches = rearrange(
             torch.cat(inputs, dim=2), "b t c (h p) (w q) -> b t (h w) (c p q)", p=p, q=p
         )
-        tokens = self.enter(patches)
+        tokens = self.enter(patches.to(self.enter.weight.dtype))
+        tokens = tokens.to(torch.promote_types(tokens.dtype, torch.float32))  # the residual stream
         condition = self.time(wave(t).to(self.enter.weight.dtype))
         condition = F.silu(condition if vector is None else condition + vector)
         modulation = self.modulation(condition).unflatten(-1, (6, -1))

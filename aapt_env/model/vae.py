@@ -18,12 +18,13 @@ State = list[Tensor]  # one [B, width, h', w'] feature map per memory block; see
 
 @dataclass(frozen=True, kw_only=True)
 class VAEConfig:
-    """Sizes of the VAE. The stride is 2 (pixels to channels) times 2 per further width: three widths give 8."""
+    """Sizes of the VAE. The stride is `patch` times 2 per width after the first: 4 and two widths give 8."""
 
     k: int = 4  # frames per latent: 1, 2 or 4
     channels: int = 16  # latent channels C
-    encoder: tuple[int, ...] = (64, 128, 192)  # widths from 1/2 resolution down to 1/stride
-    decoder: tuple[int, ...] = (64, 128, 192)  # likewise; the decoder runs in play
+    patch: int = 4  # pixels folded into channels, each way
+    encoder: tuple[int, ...] = (128, 192)  # widths from 1/2 resolution down to 1/stride
+    decoder: tuple[int, ...] = (128, 192)  # likewise; the decoder runs in play
 
     def __post_init__(self):
         object.__setattr__(self, "encoder", tuple(self.encoder))
@@ -36,7 +37,7 @@ class VAEConfig:
     @property
     def stride(self) -> int:
         """Pixels per latent cell, each way."""
-        return 2 ** len(self.encoder)
+        return self.patch * 2 ** (len(self.encoder) - 1)
 
 
 def conv(c_in: int, c_out: int, stride: int = 1, zero: bool = False) -> nn.Conv2d:
@@ -84,7 +85,8 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         widths = config.encoder
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2), conv(12 * config.k, widths[0])]
+        folded = 3 * config.patch**2 * config.k
+        layers: list[nn.Module] = [nn.PixelUnshuffle(config.patch), conv(folded, widths[0])]
         for i, width in enumerate(widths):
             layers += [ResBlock(width)]
             if i + 1 < len(widths):
@@ -108,12 +110,12 @@ class Decoder(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         widths = config.decoder[::-1]
-        self.k, self.widths = config.k, widths
+        self.k, self.patch, self.widths = config.k, config.patch, widths
         self.enter = conv(config.channels, widths[0])
         self.memory = nn.ModuleList(MemoryBlock(w) for w in widths)
         self.refine = nn.ModuleList(ResBlock(w) for w in widths)
         self.grow = nn.ModuleList(conv(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.leave = conv(widths[-1], 12 * config.k)
+        self.leave = conv(widths[-1], 3 * config.patch**2 * config.k)
 
     def start(self, batch: int, h: int, w: int, like: Tensor) -> State:
         """The state before the first latent: zeros on the device and in the dtype of `like`."""
@@ -132,7 +134,7 @@ class Decoder(nn.Module):
             x = refine(x.flatten(0, 1))
             if i < len(self.grow):
                 x = self.grow[i](F.interpolate(x, scale_factor=2, mode="nearest"))
-        x = F.pixel_shuffle(self.leave(F.silu(x)), 2)
+        x = F.pixel_shuffle(self.leave(F.silu(x)), self.patch)
         return rearrange(x, "(b t) (k c) h w -> b t k c h w", b=batch[0], k=self.k), after
 
 
@@ -180,7 +182,7 @@ class VAE(nn.Module):
 
     def start(self, batch: int, h: int, w: int) -> State:
         """The decoder state before the first latent."""
-        return self.decoder.start(batch, h, w, self.scale)
+        return self.decoder.start(batch, h, w, self.decoder.enter.weight)
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Decode a run of latents; in pieces or in one go gives the same frames to float tolerance.
@@ -201,7 +203,7 @@ class VAE(nn.Module):
     def decode_float(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
         """As `decode`, to [B, T, k, 3, H, W] around [-1, 1]."""
         z = latents * self.scale[:, None, None] + self.shift[:, None, None]
-        return self.decoder(z, state)
+        return self.decoder(z.to(self.decoder.enter.weight.dtype), state)
 
     def normalise(self, mean: Tensor) -> Tensor:
         """[n, C, h, w] raw -> unit variance."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from aapt_env.train.adversarial import Adversarial
 from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
+from aapt_env.train.imitate import Imitate
 
-STAGES = ("autoencode", "diffusion", "consistency", "adversarial")
+STAGES = ("autoencode", "diffusion", "consistency", "adversarial", "imitate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,9 @@ class Recipe:
     budget: float  # seconds, when --budget is not given
     k: int = 4
     channels: int = 16
-    encoder: tuple[int, ...] = (64, 128, 192)
-    decoder: tuple[int, ...] = (64, 128, 192)
+    fold: int = 4  # pixels the VAE folds into channels, each way
+    encoder: tuple[int, ...] = (128, 192)
+    decoder: tuple[int, ...] = (128, 192)
     patch: int = 2
     dim: int = 256
     depth: int = 6
@@ -34,6 +36,7 @@ class Recipe:
     diffusion: Diffusion
     consistency: Consistency
     adversarial: Adversarial
+    imitate: Imitate
 
     def __post_init__(self):
         total = sum(getattr(self, stage).share for stage in STAGES)
@@ -50,8 +53,8 @@ def smoke() -> Recipe:
         max_seconds=8,
         budget=30,
         channels=4,
-        encoder=(8, 8, 16),
-        decoder=(8, 8, 16),
+        encoder=(8, 16),
+        decoder=(8, 16),
         dim=32,
         depth=2,
         heads=2,
@@ -59,7 +62,8 @@ def smoke() -> Recipe:
         autoencode=Autoencode(share=0.25, steps=3, batch=2, latents=2),
         diffusion=Diffusion(share=0.25, steps=3, batch=4, length=6),
         consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
-        adversarial=Adversarial(share=0.25, steps=3, batch=2, length=6, leads=(0, 6), given=3),
+        adversarial=Adversarial(share=0.15, steps=3, batch=2, length=6, leads=(0, 6), given=3),
+        imitate=Imitate(share=0.1, steps=3, batch=8, width=8),
     )
 
 
@@ -71,10 +75,11 @@ def cpu() -> Recipe:
         frames=200_000,
         max_seconds=45,
         budget=2 * 3600,
-        autoencode=Autoencode(share=0.32),
-        diffusion=Diffusion(share=0.28),
-        consistency=Consistency(share=0.1),
-        adversarial=Adversarial(share=0.3),
+        autoencode=Autoencode(share=0.3),
+        diffusion=Diffusion(share=0.24),
+        consistency=Consistency(share=0.08),
+        adversarial=Adversarial(share=0.35),
+        imitate=Imitate(share=0.03),
     )
 
 
@@ -86,8 +91,8 @@ def h100() -> Recipe:
         frames=400_000,
         max_seconds=45,
         budget=22 * 60,
-        decoder=(96, 160, 256),
-        encoder=(96, 160, 256),
+        decoder=(192, 320),
+        encoder=(192, 320),
         dim=320,
         depth=6,
         heads=5,
@@ -95,7 +100,8 @@ def h100() -> Recipe:
         autoencode=Autoencode(share=0.3, batch=32, latents=4),
         diffusion=Diffusion(share=0.28, batch=64, length=16, shift=6.0),
         consistency=Consistency(share=0.1, batch=64, length=16, shift=6.0),
-        adversarial=Adversarial(share=0.32, batch=32, length=16, leads=(0, 16)),
+        adversarial=Adversarial(share=0.3, batch=32, length=16, leads=(0, 16)),
+        imitate=Imitate(share=0.02),
     )
 
 

@@ -15,6 +15,7 @@ from aapt_env.data.episodes import Episodes, load_frames
 from aapt_env.device import fast_bf16, pick
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
+from aapt_env.model.policy import Policy
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.spec import WorldSpec
@@ -27,9 +28,10 @@ from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
+from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
-GENERATED = STAGES[1:]  # stages whose weights can play
+GENERATED = STAGES[1:4]  # stages whose weights can play
 STARTS = 64
 
 
@@ -71,6 +73,8 @@ def train(
         done = training.run_stage(name, deadline)
         if name in GENERATED:
             training.write_checkpoint(name)
+        elif name == "imitate" and (training.out / "checkpoint" / "config.json").is_file():
+            training.write_policy()
         if not done:
             print(f"stopped by the time limit in stage {name}; --resume goes on")
             return
@@ -129,11 +133,12 @@ class Training:
                 f"{data} has frames of {spec.height}x{spec.width} with k={spec.k}; recipe {r.name!r} wants "
                 f"{r.size}x{r.size} with k={r.k}: record again, or choose another recipe"
             )
-        self.spec: WorldSpec = dataclasses.replace(spec, channels=r.channels, stride=2 ** len(r.encoder))
         self.train_indices, self.held_indices = self.episodes.split()
         torch.manual_seed(self.seed)
-        self.vae = VAE(VAEConfig(k=r.k, channels=r.channels, encoder=r.encoder, decoder=r.decoder))
+        self.vae = VAE(VAEConfig(k=r.k, channels=r.channels, patch=r.fold, encoder=r.encoder, decoder=r.decoder))
         self.vae.to(self.device)
+        stride = self.vae.config.stride
+        self.spec: WorldSpec = dataclasses.replace(spec, channels=r.channels, stride=stride)
         _, rows, columns = self.spec.latent_shape
         scenes = tuple(len(values) for values in self.spec.scenes.values())
         self.sizes = TrunkConfig(
@@ -183,6 +188,10 @@ class Training:
         if name == "autoencode":
             train, held = (FrameClips(self.decoded(part), r.k) for part in ("train", "held"))
             return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
+        if name == "imitate":
+            controls = [self.episodes.controls(i) for i in self.train_indices]
+            policy = Policy(self.spec.control, r.k, r.imitate.width).to(self.device)
+            return ImitateStage(r.imitate, policy, self.decoded("train"), controls, self.device)
         self.latents()
         if name == "diffusion":
             return DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
@@ -246,6 +255,13 @@ class Training:
         checkpoint.save(
             self.out / "checkpoint", self.spec, self.generator(stage), self.vae, self.starts(), training
         )
+
+
+    def write_policy(self) -> None:
+        """Add the cloned player to the checkpoint."""
+        policy = Policy(self.spec.control, self.spec.k, self.recipe.imitate.width)
+        state.load_module(self.state_of("imitate"), "policy", policy)
+        checkpoint.save_policy(self.out / "checkpoint", policy)
 
 
 class LazyFrames:
