@@ -21,9 +21,9 @@ class Autoencode:
 
     share: float  # of the budget
     steps: int | None = None  # fixed number of steps instead of a share
-    batch: int = 12  # windows
+    batch: int = 6  # windows
     latents: int = 3  # latents after the first, per window
-    lr: float = 6e-4
+    lr: float = 8e-4
     kl: float = 1e-4  # weight of the mean KL divergence per latent number (nats)
     edges: float = 0.5  # weight of the L1 of image gradients
 
