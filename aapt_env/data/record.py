@@ -29,6 +29,10 @@ from aapt_env.data.files import DatasetWriteError
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.games import make_held, world_spec
 
+DIED = (
+    "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
+    "run the same again, with fewer workers if memory is short"
+)
 GATHER_EVERY = 50  # episodes between two rewritings of the metadata that covers all
 
 
@@ -116,9 +120,11 @@ def record(
     try:
         with contextlib.closing(env), player.pool(workers, recipe, writer, env) as pool:
             _fill(plan, pool, workers, writer, _bar(game, frames, progress))
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(DatasetWriteError, ValueError):
             writer.gather()  # what there is shall be readable by other tools too
+        if isinstance(error, BrokenExecutor):
+            raise RuntimeError(DIED) from error
         raise
     writer.close()
     summary = Summary(
@@ -183,17 +189,7 @@ class Plan:
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                length = _result(future)
+                length = future.result()
                 self.lengths[running.pop(future)] = length
                 counted += length
                 yield length
-
-
-def _result(future: Future) -> int:
-    try:
-        return future.result()
-    except BrokenExecutor as error:
-        raise RuntimeError(
-            "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
-            "run the same again, with fewer workers if memory is short"
-        ) from error
