@@ -33,7 +33,7 @@ DIED = (
     "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
     "run the same again, with fewer workers if memory is short"
 )
-GATHER_EVERY = 50  # episodes between two rewritings of the metadata that covers all
+GATHER_EVERY = 50  # new episodes, at least, between two rewritings of the metadata that covers all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +149,12 @@ def _fill(plan: Plan, pool: Executor, workers: int, writer: EpisodeWriter, bar: 
     """Carry the plan out, and keep the bar and the metadata up to date."""
     with bar:
         bar.update(plan.written)
+        due = GATHER_EVERY
         for count, length in enumerate(plan.run(pool, workers), 1):
             bar.update(length)
-            if count % GATHER_EVERY == 0:
+            if count == due:
                 writer.gather()
+                due += max(GATHER_EVERY, len(plan.lengths) // 4)  # it looks at every episode
 
 
 @dataclass
