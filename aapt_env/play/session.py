@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env.play.inputs import Sample
-from aapt_env.play.twin import Twin, frames_of
+from aapt_env.twin import Twin, frames_of
 from aapt_env.spec import WorldSpec
 
 CATCH_UP = 180  # latents that a twin follows at once when it is switched on: half a minute of play

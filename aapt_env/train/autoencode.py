@@ -74,7 +74,7 @@ class AutoencodeStage(Stage):
 
     def picture(self) -> np.ndarray:
         """Held-out windows, the real ones over their reconstructions."""
-        from aapt_env.train.picture import sheet
+        from aapt_env.picture import sheet
 
         frames = self.held_out.sample(Dice.of(1, "picture", 0), 6, 3).to(self.device)
         decoded, _ = self.vae.decode(self.vae.encode(frames))

@@ -12,7 +12,7 @@ from aapt_env.model.rollout import rollout
 from aapt_env.model.vae import VAE
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.picture import sheet
+from aapt_env.picture import sheet
 
 
 class Dreamer:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aapt_env.play.inputs import Sample
-from aapt_env.play.twin import Twin, frames_of
+from aapt_env.twin import Twin, frames_of
 
 from .conftest import Counting
 

@@ -21,6 +21,7 @@ class Twin:
         self.game = HoldControl(game, spec.k)
         self.control = spec.control
         self.frames = np.zeros((1, 1, 1, 3), np.uint8)  # [F, H, W, 3] of the last step
+        self.info: dict = {}  # the game's own, of the last step
         self.over = False
 
     def stand(self, start: dict, rows: list[np.ndarray]) -> None:
@@ -32,10 +33,11 @@ class Twin:
             rows: controls since the start, one per latent.
         """
         options = {"scene": dict(start["scene"])} if start.get("scene") else {}
-        obs, _ = self.game.reset(seed=int(start["seed"]), options=options)
+        obs, self.info = self.game.reset(seed=int(start["seed"]), options=options)
         self.over = False
         for row in np.asarray(start["controls"]):
-            obs, _, terminated, truncated, _ = self.game.env.step(self.control.from_row(row))
+            action = self.control.from_row(row)
+            obs, _, terminated, truncated, self.info = self.game.env.step(action)
             self.over = self.over or bool(terminated or truncated)
         self.frames = np.array(obs)[None]
         for row in rows:
@@ -46,8 +48,8 @@ class Twin:
         if self.over:
             self.frames = np.repeat(self.frames[-1:], len(self.frames), axis=0)
             return
-        _, _, terminated, truncated, info = self.game.step(self.control.from_row(row))
-        self.frames = info["frames"]
+        _, _, terminated, truncated, self.info = self.game.step(self.control.from_row(row))
+        self.frames = self.info["frames"]
         self.over = bool(terminated or truncated)
 
     def close(self) -> None:

@@ -1,0 +1,92 @@
+"""Figures from frames. Each gives one value per start, so that intervals can be drawn over starts."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio in dB per start: uint8 [n, F, H, W, 3] twice -> [n]."""
+    error = (a.astype(np.float32) - b).reshape(len(a), -1)
+    return 10 * np.log10(255.0**2 / np.maximum(np.square(error).mean(1), 1e-3))
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Structural similarity of luminance per start (Wang et al. 2004, Gaussian window of 1.5): [n]."""
+    return np.array([np.mean([ssim_frame(x, y) for x, y in zip(p, q, strict=True)]) for p, q in zip(a, b, strict=True)])
+
+
+def ssim_frame(x: np.ndarray, y: np.ndarray) -> float:
+    """SSIM of two frames uint8 [H, W, 3]."""
+    x, y = (cv2.cvtColor(f, cv2.COLOR_RGB2GRAY).astype(np.float64) for f in (x, y))
+
+    def blur(image: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(image, (11, 11), 1.5)
+
+    mx, my = blur(x), blur(y)
+    vx, vy, c = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float((((2 * mx * my + c1) * (2 * c + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())
+
+
+def flow(frames: np.ndarray, step: int) -> np.ndarray:
+    """Dense optical flow between frames `step` apart: [F, H, W, 3] -> [F // step, H, W, 2] pixels."""
+    grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames[::step]]
+    none = np.zeros(0)
+    return np.stack(
+        [cv2.calcOpticalFlowFarneback(a, b, none, 0.5, 3, 13, 3, 5, 1.1, 0) for a, b in zip(grey, grey[1:], strict=False)]
+    )
+
+
+def motion(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
+    """Mean flow magnitude in pixels per `step` frames, outside the mask: [n, F, H, W, 3] -> [n]."""
+    return np.array([np.linalg.norm(flow(clip, step), axis=-1)[:, ~mask].mean() for clip in frames])
+
+
+def sideways(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
+    """Mean horizontal flow of the upper half outside the mask, pixels per `step` frames; steering left moves it right: [n]."""
+    half = frames.shape[2] // 2
+    return np.array([flow(clip[:, :half], step)[:, ~mask[:half], 0].mean() for clip in frames])
+
+
+def sharpness(frames: np.ndarray) -> np.ndarray:
+    """Mean squared Laplacian of luminance: [n, F, H, W, 3] -> [n]."""
+    return np.array(
+        [
+            np.mean([np.square(cv2.Laplacian(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean() for f in clip])
+            for clip in frames
+        ]
+    )
+
+
+def pooled(frames: np.ndarray, cells: int = 4) -> np.ndarray:
+    """Colours averaged over a grid: [n, F, H, W, 3] -> [n * F, cells * cells * 3] in 0 ... 1."""
+    flat = frames.reshape(-1, *frames.shape[2:])
+    return np.stack([cv2.resize(f, (cells, cells), interpolation=cv2.INTER_AREA).ravel() for f in flat]) / 255.0
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Frechet distance between Gaussians fitted to features [m, d] and [m', d]."""
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def interval(values: np.ndarray, seed: int = 0) -> dict[str, float | int]:
+    """Mean with its 95 % bootstrap interval over starts."""
+    rng = np.random.default_rng(seed)
+    means = rng.choice(values, (1000, len(values))).mean(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return {"value": float(values.mean()), "low": float(low), "high": float(high), "n": len(values)}
+
+
+def ratio(top: np.ndarray, bottom: np.ndarray, seed: int = 0) -> dict[str, float | int]:
+    """Ratio of means with its 95 % bootstrap interval over starts."""
+    pick = np.random.default_rng(seed).integers(len(top), size=(1000, len(top)))
+    ratios = top[pick].mean(1) / np.maximum(bottom[pick].mean(1), 1e-9)
+    low, high = np.percentile(ratios, (2.5, 97.5))
+    value = float(top.mean() / max(bottom.mean(), 1e-9))
+    return {"value": value, "low": float(low), "high": float(high), "n": len(top)}
