@@ -115,11 +115,21 @@ class World:
         Returns:
             uint8 [B, k, H, W, 3] on the device.
         """
+        self.advance(rows)
+        return self.show()
+
+    @torch.inference_mode()
+    def advance(self, rows: np.ndarray | Tensor) -> None:
+        """The generator's part of a step: one forward pass; arguments as `step`."""
         controls = torch.as_tensor(rows, dtype=torch.float32, device=self.device)
         noise = noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
         control = held(controls, self.spec.k)[:, 0]
         self.previous = step(self.generator, self.previous, control, noise, self.cache)
         self.passes += 1
+
+    @torch.inference_mode()
+    def show(self) -> Tensor:
+        """The decoder's part of a step: the latest latent as `step` returns it; once for each `advance`."""
         frames, self.decoder = self.vae.decode(self.previous[:, None], self.decoder)
         return frames[:, 0]
 
