@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from aapt_env.model.trunk import TrunkConfig
+from aapt_env.model.vae import VAEConfig
+from aapt_env.spec import WorldSpec
 from aapt_env.train.adversarial import Adversarial
 from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
@@ -42,6 +45,30 @@ class Recipe:
         total = sum(getattr(self, stage).share for stage in STAGES)
         if abs(total - 1) > 1e-6:
             raise ValueError(f"recipe {self.name}: shares of the stages add up to {total}, expected 1")
+
+    def sizes(self, spec: WorldSpec) -> tuple[WorldSpec, TrunkConfig, VAEConfig]:
+        """A game's or dataset's spec as this recipe's world has it, and the sizes of its networks."""
+        coder = VAEConfig(
+            k=self.k,
+            channels=self.channels,
+            patch=self.fold,
+            encoder=self.encoder,
+            decoder=self.decoder,
+        )
+        spec = replace(spec, channels=self.channels, stride=coder.stride)
+        _, rows, columns = spec.latent_shape
+        trunk = TrunkConfig(
+            channels=self.channels,
+            rows=rows,
+            columns=columns,
+            patch=self.patch,
+            dim=self.dim,
+            depth=self.depth,
+            heads=self.heads,
+            window=self.window,
+            scenes=tuple(len(values) for values in spec.scenes.values()),
+        )
+        return spec, trunk, coder
 
 
 def smoke() -> Recipe:

@@ -16,9 +16,7 @@ from aapt_env.device import fast_bf16, pick
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.policy import Policy
-from aapt_env.model.trunk import TrunkConfig
-from aapt_env.model.vae import VAE, VAEConfig
-from aapt_env.spec import WorldSpec
+from aapt_env.model.vae import VAE
 from aapt_env.starts import PREFIX, Start
 from aapt_env.train import loop, state
 from aapt_env.train.adversarial import AdversarialStage
@@ -134,17 +132,9 @@ class Training:
                 f"{r.size}x{r.size} with k={r.k}: record again, or choose another recipe"
             )
         self.train_indices, self.held_indices = self.episodes.split()
+        self.spec, self.sizes, coder = r.sizes(spec)
         torch.manual_seed(self.seed)
-        self.vae = VAE(VAEConfig(k=r.k, channels=r.channels, patch=r.fold, encoder=r.encoder, decoder=r.decoder))
-        self.vae.to(self.device)
-        stride = self.vae.config.stride
-        self.spec: WorldSpec = dataclasses.replace(spec, channels=r.channels, stride=stride)
-        _, rows, columns = self.spec.latent_shape
-        scenes = tuple(len(values) for values in self.spec.scenes.values())
-        self.sizes = TrunkConfig(
-            channels=r.channels, rows=rows, columns=columns, patch=r.patch, dim=r.dim, depth=r.depth,
-            heads=r.heads, window=r.window, scenes=scenes,
-        )  # fmt: skip
+        self.vae = VAE(coder).to(self.device)
 
     def decoded(self, part: str) -> list:
         """The frames of the train or held-out episodes, decoded once."""
