@@ -28,11 +28,13 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.policy import Policy
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAE, VAEConfig
+from aapt_env.paths import folder_name
 from aapt_env.spec import WorldSpec, strict
 from aapt_env.starts import Start, pack, unpack
 
 FORMAT = 1
 WEIGHTS = ("generator.safetensors", "vae.safetensors", "starts.safetensors")
+POLICY = "policy.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +63,19 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, spec: WorldSpec, generator: Generator, vae: VAE, starts: list[Start], training: dict
+    folder: Path,
+    spec: WorldSpec,
+    generator: Generator,
+    vae: VAE,
+    starts: list[Start],
+    training: dict,
 ) -> None:
     """Write a checkpoint folder; config.json last, so that a half-written one is not taken for a world."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {"generator.safetensors": half(generator), "vae.safetensors": half(vae), "starts.safetensors": pack(starts)}
-    for name, tensors in parts.items():
-        save_file(tensors, folder / (name + ".partial"))
-        (folder / (name + ".partial")).replace(folder / name)
-    names = [*parts, *(["policy.safetensors"] if (folder / "policy.safetensors").is_file() else [])]
+    write_tensors(
+        folder, dict(zip(WEIGHTS, (half(generator), half(vae), pack(starts)), strict=True))
+    )
+    names = [*WEIGHTS, *([POLICY] if (folder / POLICY).is_file() else [])]
     config = Config(
         format=FORMAT,
         spec=spec.to_dict(),
@@ -79,6 +85,21 @@ def save(
         training=training,
     )
     write_config(folder, config)
+
+
+def write_tensors(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
+    """Write safetensors files; all are complete before the first takes its place.
+
+    Raises:
+        OSError: no room, or the folder cannot be written to.
+    """
+    for name, tensors in files.items():
+        try:
+            save_file(tensors, folder / (name + ".partial"))
+        except SafetensorError as error:
+            raise OSError(f"{folder / name} could not be written: {error}") from error
+    for name in files:
+        (folder / (name + ".partial")).replace(folder / name)
 
 
 def write_config(folder: Path, config: Config) -> None:
@@ -92,7 +113,9 @@ def half(module: nn.Module) -> dict[str, Tensor]:
     """Parameters in bf16; buffers as they are."""
     parameters = {name for name, _ in module.named_parameters()}
     return {
-        name: (value.detach().bfloat16() if name in parameters else value.detach()).cpu().contiguous()
+        name: (value.detach().bfloat16() if name in parameters else value.detach())
+        .cpu()
+        .contiguous()
         for name, value in module.state_dict().items()
     }
 
@@ -109,17 +132,30 @@ def read_config(folder: Path) -> tuple[Config, str]:
     raw = path.read_bytes()
     try:
         data = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); get the checkpoint again") from error
     config = strict(Config, data, str(path))
     if config.format != FORMAT:
         raise ValueError(f"{path}: format {config.format}; this version of aapt_env reads {FORMAT}")
-    if not isinstance(config.files, dict) or any(Path(n).name != n for n in config.files):
-        raise ValueError(f"{path}: files must be plain names with a sha256 each")
+    if not isinstance(config.training, dict):
+        raise ValueError(
+            f"{path}: training is {type(config.training).__name__}, expected an object"
+        )
+    if not isinstance(config.files, dict) or not all(
+        map(plain, config.files, config.files.values())
+    ):
+        raise ValueError(
+            f"{path}: files must be plain names with a sha256 each, got {config.files!r:.200}"
+        )
     missing = sorted(set(WEIGHTS) - set(config.files))
     if missing:
         raise ValueError(f"{path}: no hash for {', '.join(missing)}; get the checkpoint again")
     return config, sha256(raw)
+
+
+def plain(name: str, digest: object) -> bool:
+    """Whether `name` can only lie in the checkpoint's own folder, and `digest` is text."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0") and isinstance(digest, str)
 
 
 def read_tensors(folder: Path, name: str, expected: str) -> dict[str, Tensor]:
@@ -134,16 +170,20 @@ def read_tensors(folder: Path, name: str, expected: str) -> dict[str, Tensor]:
     raw = path.read_bytes()
     if sha256(raw) != expected:
         raise ValueError(
-            f"{path} has sha256 {sha256(raw)[:12]}..., config.json says {str(expected)[:12]}...: it is truncated or was "
+            f"{path} has sha256 {sha256(raw)[:12]}..., config.json says {expected[:12]}...: it is truncated or was "
             "changed; get the checkpoint again"
         )
     try:
         tensors = load(raw)
     except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}); get the checkpoint again") from error
+        raise ValueError(
+            f"{path} is not a safetensors file ({error}); get the checkpoint again"
+        ) from error
     for key, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{path}: {key} has values that are not finite; get or train the checkpoint again")
+            raise ValueError(
+                f"{path}: {key} has values that are not finite; get or train the checkpoint again"
+            )
     return tensors
 
 
@@ -153,7 +193,9 @@ def put(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
         module.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError as error:
         detail = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
-        raise ValueError(f"{where} does not fit the sizes in config.json: {detail}") from error
+        raise ValueError(
+            f"{where} does not fit the sizes in config.json: {detail:.200}; get the checkpoint again"
+        ) from error
 
 
 def read(folder: str | Path) -> Checkpoint:
@@ -164,27 +206,56 @@ def read(folder: str | Path) -> Checkpoint:
     """
     folder = Path(folder)
     config, digest = read_config(folder)
-    where = str(folder / "config.json")
-    spec = WorldSpec.from_dict(config.spec)
-    trunk = strict(TrunkConfig, config.trunk, f"{where}: trunk")
-    vae = VAE(strict(VAEConfig, config.vae, f"{where}: vae"))
-    check_sizes(spec, trunk, vae.config, where)
-    generator = Generator(trunk, spec.control)
+    spec, generator, vae = build(config, str(folder / "config.json"))
+    tensors = {name: read_tensors(folder, name, config.files[name]) for name in WEIGHTS}
     for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
-        put(module, read_tensors(folder, name, config.files[name]), str(folder / name))
-    starts = unpack(read_tensors(folder, WEIGHTS[2], config.files[WEIGHTS[2]]), spec.height, spec.width)
+        put(module, tensors[name], str(folder / name))
+    try:
+        starts = unpack(tensors[WEIGHTS[2]], spec)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder / WEIGHTS[2]}: {error}; get or train the checkpoint again"
+        ) from error
     return Checkpoint(spec, generator.eval(), vae.eval(), starts, digest, config.training, folder)
 
 
-def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig, where: str) -> None:
+def build(config: Config, where: str) -> tuple[WorldSpec, Generator, VAE]:
+    """The spec and networks of its sizes, with weights still to be put in.
+
+    Raises:
+        ValueError: sizes that are no sizes, or contradict each other.
+    """
+    try:
+        spec = WorldSpec.from_dict(config.spec)
+        trunk, sizes = (
+            strict(TrunkConfig, config.trunk, "trunk"),
+            strict(VAEConfig, config.vae, "vae"),
+        )
+        check_sizes(spec, trunk, sizes)
+        return spec, Generator(trunk, spec.control), VAE(sizes)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # the last: no memory for such sizes
+        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig) -> None:
     """Raises ValueError where spec, generator and VAE disagree on a latent."""
-    expected = (*spec.latent_shape, spec.k, spec.stride, tuple(len(v) for v in spec.scenes.values()))
+    expected = (
+        *spec.latent_shape,
+        spec.k,
+        spec.stride,
+        tuple(len(v) for v in spec.scenes.values()),
+    )
     generator = (trunk.channels, trunk.rows, trunk.columns, spec.k, spec.stride, trunk.scenes)
     coder = (vae.channels, trunk.rows, trunk.columns, vae.k, vae.stride, trunk.scenes)
     for name, got in (("generator", generator), ("VAE", coder)):
         if got != expected:
             raise ValueError(
-                f"{where}: the spec's (C, h, w, k, stride, scenes) is {expected}, the {name}'s is {got}"
+                f"the spec's (C, h, w, k, stride, scenes) is {expected}, the {name}'s is {got}"
             )
 
 
@@ -193,14 +264,24 @@ def ship(source: Path, out: Path) -> Path:
 
     Returns:
         The folder it now lies in.
+
+    Raises:
+        ValueError: the checkpoint is not whole, or lies there already.
     """
-    checkpoint = read(source)
-    place = Path(out) / checkpoint.spec.game.replace(":", "-").replace("/", "-")
-    config, _ = read_config(source)
+    source = Path(source)
+    checkpoint, (config, _) = read(source), read_config(source)
+    read_policy(source, checkpoint.spec)
+    place = Path(out) / folder_name(checkpoint.spec.game)
+    if place.resolve() == source.resolve():
+        raise ValueError(
+            f"{source} lies in {out} already; give the folder of a training, or another --out"
+        )
     place.mkdir(parents=True, exist_ok=True)
-    for name in [*config.files, "README.md", "config.json"]:
-        if (Path(source) / name).is_file():
-            shutil.copyfile(Path(source) / name, place / name)
+    (place / "config.json").unlink(missing_ok=True)  # no world until all of the new one is there
+    known = [name for name in (*WEIGHTS, POLICY) if name in config.files]
+    for name in [*known, "README.md", "config.json"]:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, place / name)
     return place
 
 
@@ -211,21 +292,21 @@ def sha256(data: bytes) -> str:
 
 def save_policy(folder: Path, policy: Policy) -> None:
     """Add the small player to a checkpoint."""
-    name = "policy.safetensors"
-    save_file(half(policy), folder / name)
     config, _ = read_config(folder)
-    files = config.files | {name: sha256((folder / name).read_bytes())}
+    write_tensors(folder, {POLICY: half(policy)})
+    files = config.files | {POLICY: sha256((folder / POLICY).read_bytes())}
     write_config(folder, dataclasses.replace(config, files=files))
 
 
 def read_policy(folder: Path, spec: WorldSpec) -> Policy | None:
     """The checkpoint's player; None when it carries none. Raises ValueError as `read` does."""
     config, _ = read_config(folder)
-    name = "policy.safetensors"
-    if name not in config.files:
+    if POLICY not in config.files:
         return None
-    tensors = read_tensors(folder, name, config.files[name])
+    tensors = read_tensors(folder, POLICY, config.files[POLICY])
     first = tensors.get("layers.0.weight")
-    policy = Policy(spec.control, spec.k, 32 if first is None else first.shape[0])
-    put(policy, tensors, str(folder / name))
+    policy = Policy(
+        spec.control, spec.k, first.shape[0] if first is not None and first.ndim else 32
+    )
+    put(policy, tensors, str(folder / POLICY))
     return policy.eval()

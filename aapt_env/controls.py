@@ -1,7 +1,8 @@
 """The one door for controls: k controls of a latent -> what the networks eat.
 
-Every encoder answers `encoder(controls) -> (vector [B, T, D] or None, maps [B, T, M, h, w] or None)`. The vector enters through adaLN, the
-maps through the input channels. A new kind of control is a new encoder in `ENCODERS`; nothing else changes.
+Every encoder answers `encoder(controls) -> (vector [B, T, D] or None, maps [B, T, M, h, w] or None)`. The vector enters
+through adaLN, the maps through the input channels. A new kind of control is a new encoder in `ENCODERS`; nothing else
+changes.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def encoder(control: ControlSpec, dim: int) -> nn.Module:
         ValueError: no encoder is registered for the kind.
     """
     if control.kind not in ENCODERS:
-        raise ValueError(f"no encoder for control kind {control.kind!r}; there are {sorted(ENCODERS)}")
+        raise ValueError(
+            f"no encoder for control kind {control.kind!r}; there are {sorted(ENCODERS)}"
+        )
     return ENCODERS[control.kind](control, dim)
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import torch
 
 
-def pick(name: str = "auto") -> torch.device:
-    """A torch device.
+def pick(name: str | torch.device = "auto") -> torch.device:
+    """A torch device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        ValueError: CUDA is asked for and there is none, or the name is unknown.
+        ValueError: CUDA is asked for and there is none of that number, or the name is unknown.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device {name}: torch {torch.__version__} sees no CUDA GPU; use --device cpu")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"device {name!r}; expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r}; expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"--device {name}: torch {torch.__version__} sees no CUDA GPU; use --device cpu"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"--device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0"
+        )
+    return device
 
 
 def fast_bf16(device: torch.device) -> bool:
     """Whether matrices in bf16 are faster than in float32: every recent GPU, CPUs with AMX or AVX512-BF16."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: may not be there
+    return any(bool(getattr(torch.cpu, probe, bool)()) for probe in probes)

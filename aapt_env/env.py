@@ -19,10 +19,12 @@ from aapt_env.world import World
 class AAPTEnv(gym.Env):
     """A world that a neural network makes up, one latent of k frames per step, in one forward pass.
 
-    Observation: the last RGB frame, uint8 [H, W, 3]; all k frames of the step are in `info["frames"]` [k, H, W, 3] ([1, H, W, 3] at
-    reset). Action: the game's own control, held for the k frames. `metadata["render_fps"]` counts steps per second.
+    Observation: the last RGB frame, uint8 [H, W, 3]; all k frames of the step are in `info["frames"]` [k, H, W, 3]
+    ([1, H, W, 3] at reset). Action: the game's own control, held for the k frames. `metadata["render_fps"]` counts
+    steps per second.
 
-    Reward: a world without an outcome head never invents one: reward 0.0, terminated False and `info["reward_source"] = "none"`.
+    Reward: a world without an outcome head never invents one: reward 0.0, terminated False and
+    `info["reward_source"] = "none"`.
 
     Args:
         game: whose world, looked up in checkpoints/ and then in runs/.
@@ -49,7 +51,9 @@ class AAPTEnv(gym.Env):
         render_mode: str | None = None,
     ):
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode={render_mode!r}; expected None or 'rgb_array' (wrap in HumanRendering)")
+            raise ValueError(
+                f"render_mode={render_mode!r}; expected None or 'rgb_array' (wrap in HumanRendering)"
+            )
         loaded = checkpoints.read(find_checkpoint(checkpoint or game))
         self.world = World(loaded, 1, pick(device))
         self.spec_world, self.checkpoint_hash, self.folder = loaded.spec, loaded.hash, loaded.folder
@@ -75,12 +79,13 @@ class AAPTEnv(gym.Env):
 
         Args:
             seed: same seed and controls, same frames.
-            options: "start": a start's index or an RGB frame uint8 [H, W, 3]; "scene": {attribute: value} that the start must have (a
-                picture takes it as its own; what is left out is the first value of its attribute).
+            options: "start": a start's index or an RGB frame uint8 [H, W, 3]; "scene": {attribute: value} that the
+                start must have (a picture takes it as its own; what is left out is the first value of its attribute).
 
         Returns:
-            The last frame of the start, and info with "frames" [1, H, W, 3], "scene", "seed" (of the noise), "reward_source" and, for an
-            indexed start, "start": its index, the game's seed, scene and controls so far [m, width], for a twin.
+            The last frame of the start, and info with "frames" [1, H, W, 3], "scene", "seed" (of the noise),
+            "reward_source" and, for an indexed start, "start": its index, the game's seed, scene and controls so far
+            [m, width], for a twin.
 
         Raises:
             ValueError: an unknown option, an index out of range, a picture of another size, a scene that no start has.
@@ -90,7 +95,12 @@ class AAPTEnv(gym.Env):
         unknown = sorted(set(options) - {"start", "scene"})
         if unknown:
             raise ValueError(f"reset options {unknown} unknown; expected 'start' and 'scene'")
-        start, index = self.choose(options.get("start"), options.get("scene") or {})
+        scene = options.get("scene") or {}
+        if not isinstance(scene, dict):
+            raise ValueError(
+                f"scene {scene!r}; expected {{attribute: value}} out of {self.spec_world.scenes}"
+            )
+        start, index = self.choose(options.get("start"), scene)
         self.seed = int(self.np_random.integers(2**62))
         frames = self.world.reset(0, start, self.seed)
         self.shown, self.scene = frames[-1], dict(start.scene)
@@ -111,7 +121,8 @@ class AAPTEnv(gym.Env):
             shape = (spec.height, spec.width, 3)
             if picture.shape != shape or picture.dtype != np.uint8:
                 raise ValueError(
-                    f"start picture {picture.shape} {picture.dtype}; expected uint8 {shape}, or an index below {len(starts)}"
+                    f"start picture {picture.shape} {picture.dtype}; expected uint8 {shape}, "
+                    f"or an index below {len(starts)}"
                 )
             none = np.zeros((0, spec.control.width), np.float32)
             return Start(frames=picture[None], controls=none, seed=0, scene=full), None
@@ -119,14 +130,20 @@ class AAPTEnv(gym.Env):
         spec.scene_row(known | scene)
         if start is not None:
             if not 0 <= start < len(starts):
-                raise ValueError(f"start {start}; this checkpoint has starts 0 to {len(starts) - 1}")
+                raise ValueError(
+                    f"start {start}; this checkpoint has starts 0 to {len(starts) - 1}"
+                )
             wrong = {n: v for n, v in scene.items() if starts[start].scene[n] != v}
             if wrong:
-                raise ValueError(f"start {start} has scene {starts[start].scene}, which contradicts {wrong}; leave one out")
+                raise ValueError(
+                    f"start {start} has scene {starts[start].scene}, which contradicts {wrong}; leave one out"
+                )
             return starts[start], int(start)
         fits = [i for i, s in enumerate(starts) if scene.items() <= s.scene.items()]
         if not fits:
-            raise ValueError(f"no start has scene {scene}; leave an attribute out, or give a picture as 'start'")
+            raise ValueError(
+                f"no start has scene {scene}; leave an attribute out, or give a picture as 'start'"
+            )
         index = fits[int(self.np_random.integers(len(fits)))]
         return starts[index], index
 
@@ -146,7 +163,12 @@ class AAPTEnv(gym.Env):
 
     def info(self, frames: np.ndarray) -> dict[str, Any]:
         """What every reset and step tell."""
-        return {"frames": frames.copy(), "scene": dict(self.scene), "seed": self.seed, "reward_source": "none"}
+        return {
+            "frames": frames.copy(),
+            "scene": dict(self.scene),
+            "seed": self.seed,
+            "reward_source": "none",
+        }
 
     def render(self) -> np.ndarray | None:
         """The last frame, uint8 [H, W, 3], with render_mode="rgb_array"."""
@@ -161,13 +183,19 @@ class AAPTEnv(gym.Env):
         policy = checkpoints.read_policy(self.folder, self.spec_world)
         return None if policy is None else Player(policy)
 
-    def get_keys_to_action(self) -> dict[tuple[str, ...], Any]:
-        """For `gymnasium.utils.play`."""
-        return self.spec_world.control.keys_to_action()
+    def get_keys_to_action(self) -> dict[tuple[int, ...], Any]:
+        """For `gymnasium.utils.play`, which knows arrows by code only; its `noop` is `spec_world.control.neutral()`."""
+        table = self.spec_world.control.keys_to_action()
+        return {
+            tuple(sorted(map(key_code, keys))): action for keys, action in table.items() if keys
+        }
 
     def clone_state(self, include_rng: bool = True) -> dict[str, Any]:
         """All that the future depends on, as ALE names it; `restore_state` goes back to it exactly."""
-        state = {"world": self.world.state(), "shown": self.shown, "scene": dict(self.scene), "seed": self.seed}
+        state = {
+            "checkpoint": self.checkpoint_hash, "world": self.world.state(),
+            "shown": self.shown, "scene": dict(self.scene), "seed": self.seed,
+        }  # fmt: skip
         if include_rng:
             state["rng"] = self.np_random.bit_generator.state
         return state
@@ -176,9 +204,23 @@ class AAPTEnv(gym.Env):
         """Go back to what `clone_state` gave.
 
         Raises:
-            ValueError: a state of another world.
+            ValueError: a state of another world, or no state.
         """
+        made_by = state.get("checkpoint") if isinstance(state, dict) else None
+        if made_by != self.checkpoint_hash:
+            raise ValueError(
+                f"the state is of checkpoint {made_by!s:.12}, this world is {self.checkpoint_hash:.12}; "
+                "restore it in an env of the checkpoint that it was cloned from"
+            )
         self.world.load(state["world"])
         self.shown, self.scene, self.seed = state["shown"], dict(state["scene"]), state["seed"]
         if "rng" in state:
             self.np_random.bit_generator.state = state["rng"]
+
+
+def key_code(name: str) -> int:
+    """`pygame.key.key_code` for keys that keymaps use, without the window that it needs: "a", "left", "left shift"."""
+    import pygame  # here: an env that nobody plays needs none
+
+    short = name.upper().replace("LEFT ", "L").replace("RIGHT ", "R")
+    return ord(name) if len(name) == 1 else getattr(pygame, f"K_{short}")

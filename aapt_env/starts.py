@@ -1,4 +1,7 @@
-"""Where a dream can begin: real frames with the controls between them, so that the dream knows its speed and a twin can stand beside it."""
+"""Where a dream can begin: real frames and the controls between them.
+
+So the dream knows its speed, and a twin can stand beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,48 +13,84 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aapt_env.spec import WorldSpec
+
 PREFIX = 4  # latents of real video before the first dreamt one
+JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    90,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """One beginning."""
 
-    frames: np.ndarray  # [1 + n*k, H, W, 3] uint8, n = 4 for a checkpoint's starts, 0 for a user's picture
-    controls: np.ndarray  # [m, width] float32, one per frame since the game's reset; the last n*k lie between the frames
+    frames: np.ndarray  # [1 + n*k, H, W, 3] uint8; n = 4, or 0 for a user's picture
+    controls: np.ndarray  # [m, width] since the game's reset; the last n*k lie between frames
     seed: int  # of the game's reset
     scene: dict[str, str]
 
+    def check(self, spec: WorldSpec) -> None:
+        """Raises ValueError unless frames, the controls between them and the scene are of that world."""
+        shape, kind = self.frames.shape, self.frames.dtype
+        good = self.frames.ndim == 4 and shape[1:] == (spec.height, spec.width, 3)
+        if not good or kind != np.uint8 or not shape[0] or (shape[0] - 1) % spec.k:
+            raise ValueError(
+                f"start frames {shape} {kind}; expected uint8 [1 + n*{spec.k}, {spec.height}, {spec.width}, 3]"
+            )
+        controls, needed = self.controls.shape, shape[0] - 1
+        if len(controls) != 2 or controls[1] != spec.control.width or controls[0] < needed:
+            raise ValueError(
+                f"start controls {controls}; expected [{needed} or more, {spec.control.width}] for {shape[0]} frames"
+            )
+        spec.scene_row(self.scene)
+
 
 def pack(starts: list[Start]) -> dict[str, Tensor]:
-    """Tensors for a safetensors file; frames as lossless WebP, one strip per start."""
+    """Tensors for a safetensors file; frames as JPEG strips of full colour: far closer than a VAE comes."""
     tensors = {}
     for i, start in enumerate(starts):
         strip = np.ascontiguousarray(start.frames.reshape(-1, *start.frames.shape[2:])[..., ::-1])
-        good, data = cv2.imencode(".webp", strip, [cv2.IMWRITE_WEBP_QUALITY, 101])
+        good, data = cv2.imencode(".jpg", strip, JPEG)
         if not good:
-            raise ValueError(f"start {i}: frames {start.frames.shape} could not be written as WebP")
+            raise ValueError(f"start {i}: frames {start.frames.shape} could not be written as JPEG")
         about = {"seed": start.seed, "scene": start.scene}
         tensors[f"{i:03d}/frames"] = torch.from_numpy(data.reshape(-1).copy())
-        tensors[f"{i:03d}/controls"] = torch.from_numpy(start.controls.astype(np.float16))
-        tensors[f"{i:03d}/about"] = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
+        tensors[f"{i:03d}/controls"] = torch.from_numpy(start.controls.astype(np.float32))
+        tensors[f"{i:03d}/about"] = torch.frombuffer(
+            bytearray(json.dumps(about).encode()), dtype=torch.uint8
+        )
     return tensors
 
 
-def unpack(tensors: dict[str, Tensor], height: int, width: int) -> list[Start]:
+def unpack(tensors: dict[str, Tensor], spec: WorldSpec) -> list[Start]:
     """The inverse of `pack`.
 
     Raises:
-        ValueError: a start is damaged or its frames are of another size.
+        ValueError: there is none, or one is damaged or of another world.
     """
     starts = []
     for name in sorted({key.split("/")[0] for key in tensors}):
         try:
             strip = cv2.imdecode(tensors[f"{name}/frames"].numpy(), cv2.IMREAD_COLOR)
             about = json.loads(tensors[f"{name}/about"].numpy().tobytes())
-            frames = np.ascontiguousarray(strip[..., ::-1]).reshape(-1, height, width, 3)
+            if strip.shape[1] != spec.width:
+                raise ValueError(f"frames are {strip.shape[1]} pixels wide, expected {spec.width}")
+            frames = np.ascontiguousarray(strip[..., ::-1]).reshape(-1, spec.height, spec.width, 3)
             controls = tensors[f"{name}/controls"].float().numpy()
-            starts.append(Start(frames=frames, controls=controls, seed=int(about["seed"]), scene=about["scene"]))
-        except (KeyError, TypeError, ValueError, cv2.error) as error:
-            raise ValueError(f"start {name} is damaged: {error}") from error
+            start = Start(
+                frames=frames,
+                controls=controls,
+                seed=int(about["seed"]),
+                scene=dict(about["scene"]),
+            )
+            start.check(spec)
+        except (KeyError, TypeError, AttributeError, ValueError, cv2.error) as error:
+            raise ValueError(f"start {name} is damaged: {' '.join(str(error).split())}") from error
+        starts.append(start)
+    if not starts:
+        raise ValueError("there is no start in it")
     return starts

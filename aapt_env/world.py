@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ class World:
     """`batch` dreams side by side; a row depends on nothing but its own start, seed and controls.
 
     Args:
-        checkpoint: a loaded world.
+        checkpoint: a loaded world; its networks are copied, so that several worlds can share it.
         batch: number of rows.
         device: where to run.
         bf16: run the networks in bf16; None: where that is fast.
@@ -35,10 +37,19 @@ class World:
         bf16: bool | None = None,
     ):
         self.device = device or torch.device("cpu")
-        dtype = torch.bfloat16 if (fast_bf16(self.device) if bf16 is None else bf16) else torch.float32
-        self.spec, self.starts, self.batch, self.dtype = checkpoint.spec, checkpoint.starts, batch, dtype
-        self.generator = checkpoint.generator.to(self.device, dtype).eval().requires_grad_(False)
-        self.vae = checkpoint.vae.to(self.device).eval().requires_grad_(False)
+        dtype = (
+            torch.bfloat16 if (fast_bf16(self.device) if bf16 is None else bf16) else torch.float32
+        )
+        self.spec, self.starts, self.batch, self.dtype = (
+            checkpoint.spec,
+            checkpoint.starts,
+            batch,
+            dtype,
+        )
+        self.generator = copy.deepcopy(checkpoint.generator).to(self.device, dtype)
+        self.vae = copy.deepcopy(checkpoint.vae).to(self.device)
+        for network in (self.generator, self.vae):
+            network.eval().requires_grad_(False)
         self.vae.decoder.to(dtype)
         self.passes = 0
         self.cache = self.empty(batch)
@@ -61,8 +72,8 @@ class World:
     def reset(self, row: int, start: Start, seed: int) -> np.ndarray:
         """Begin an episode in one row; no other row changes, and the row's bits depend on no other.
 
-        The start's frames run through cache and decoder. Their latents are real; a pass each writes what the generator would remember of
-        them.
+        The start's frames run through cache and decoder. Their latents are real; a pass each writes what the generator
+        would remember of them.
 
         Args:
             row: 0 ... batch - 1.
@@ -76,13 +87,14 @@ class World:
             ValueError: the start's frames are of another size, or its scene is not this world's.
         """
         spec = self.spec
-        self.check_start(start)
+        start.check(spec)
         scene = torch.from_numpy(spec.scene_row(start.scene))[None].to(self.device)
-        frames = torch.from_numpy(start.frames)[None].to(self.device)
+        frames = torch.from_numpy(start.frames.copy())[None].to(self.device)
         latents = self.vae.encode(frames)  # [1, 1 + n, C, h, w]
         cache, seeds = self.ring(scene), torch.tensor([seed], device=self.device)
         count = latents.shape[1] - 1
-        controls = torch.from_numpy(start.controls[len(start.controls) - count * spec.k :]).to(self.device)
+        last = start.controls[len(start.controls) - count * spec.k :].astype(np.float32)
+        controls = torch.from_numpy(last).to(self.device)
         for i in range(count):
             control = controls[i * spec.k : (i + 1) * spec.k][None]
             noise = noise_at(seeds, cache.age + 1, spec.latent_shape)
@@ -94,17 +106,6 @@ class World:
             mine[row] = new[0]
         return shown[0, -1, -1:].cpu().numpy()
 
-    def check_start(self, start: Start) -> None:
-        """Raises ValueError unless the frames are uint8 [1 + n*k, H, W, 3] of this world with a control between each two."""
-        spec, shape = self.spec, start.frames.shape
-        good = start.frames.ndim == 4 and shape[1:] == (spec.height, spec.width, 3)
-        if not good or start.frames.dtype != np.uint8 or (shape[0] - 1) % spec.k:
-            raise ValueError(
-                f"start frames {shape} {start.frames.dtype}; expected uint8 [1 + n*{spec.k}, {spec.height}, {spec.width}, 3]"
-            )
-        if len(start.controls) < shape[0] - 1:
-            raise ValueError(f"a start of {shape[0]} frames needs {shape[0] - 1} controls, got {len(start.controls)}")
-
     @torch.inference_mode()
     def step(self, rows: np.ndarray | Tensor) -> Tensor:
         """Advance every row by one latent: one forward pass, one decode.
@@ -114,6 +115,9 @@ class World:
 
         Returns:
             uint8 [B, k, H, W, 3] on the device.
+
+        Raises:
+            ValueError: the controls are of another shape.
         """
         self.advance(rows)
         return self.show()
@@ -122,6 +126,10 @@ class World:
     def advance(self, rows: np.ndarray | Tensor) -> None:
         """The generator's part of a step: one forward pass; arguments as `step`."""
         controls = torch.as_tensor(rows, dtype=torch.float32, device=self.device)
+        if controls.shape != (self.batch, self.spec.control.width):
+            raise ValueError(
+                f"controls {tuple(controls.shape)}; expected [B, width] = {(self.batch, self.spec.control.width)}"
+            )
         noise = noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
         control = held(controls, self.spec.k)[:, 0]
         self.previous = step(self.generator, self.previous, control, noise, self.cache)
@@ -147,11 +155,17 @@ class World:
         Raises:
             ValueError: a part is missing or of another shape: another batch size, or another world.
         """
-        expected = self.state()
-        for name, value in expected.items():
+        for name, value in self.state().items():
             got = tuple(state[name].shape) if name in state else None
             if got != tuple(value.shape):
-                raise ValueError(f"state {name}: expected {tuple(value.shape)}, got {got}; is it of another world?")
-        self.cache.load({n.removeprefix("cache/"): v for n, v in state.items() if n.startswith("cache/")})
-        self.decoder = [state[f"decoder/{i}"].clone() for i in range(len(self.decoder))]
-        self.previous, self.seeds = state["previous"].clone(), state["seeds"].clone()
+                raise ValueError(
+                    f"state {name}: expected {tuple(value.shape)}, got {got}; is it of another world?"
+                )
+        self.cache.load(
+            {n.removeprefix("cache/"): v for n, v in state.items() if n.startswith("cache/")}
+        )
+        mine = {f"decoder/{i}": value for i, value in enumerate(self.decoder)}
+        mine |= {"previous": self.previous, "seeds": self.seeds}
+        new = {name: torch.empty_like(value).copy_(state[name]) for name, value in mine.items()}
+        self.previous, self.seeds = new.pop("previous"), new.pop("seeds")
+        self.decoder = list(new.values())

@@ -1,12 +1,14 @@
 """What a latent's tokens can see: three roads, one answer.
 
-`Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in fixed memory (play). All
-have `angles` for the queries and `append(layer, keys, values) -> (keys, values, bias)`. Tokens of position p see:
+`Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
+fixed memory (play). All have `angles` for the queries and `append(layer, keys, values) -> (keys, values, bias)`.
+Tokens of position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
 
-never the sink twice. Scene and sink (the prefix) never turn farther away than they can be in a training clip of W + 2 positions: beyond that
-they move along with the query. So endless play stays within the trained range of distances (AAPT v2, section 2.1).
+never the sink twice. Scene and sink (the prefix) never turn farther away than they can be in a training clip of W + 2
+positions: beyond that they move along with the query. So endless play stays within the trained range of distances
+(AAPT v2, section 2.1).
 """
 
 from __future__ import annotations
@@ -98,8 +100,10 @@ class GrowingCache:
         self.prepare()
 
     def detach(self) -> GrowingCache:
-        """The same memory without its history: where one segment of a long video ends and the next begins (AAPT v2, 2.3)."""
-        other = GrowingCache(self.rope, [(k.detach(), v.detach()) for k, v in self.scene], self.window)
+        """The same memory without its history: between two segments of a long video (AAPT v2, section 2.3)."""
+        other = GrowingCache(
+            self.rope, [(k.detach(), v.detach()) for k, v in self.scene], self.window
+        )
         other.blocks = [[(k.detach(), v.detach()) for k, v in layer] for layer in self.blocks]
         other.age = self.age
         other.prepare()
@@ -157,7 +161,9 @@ class RingCache:
             RuntimeError: gradients are being recorded; a ring overwrites what they would need.
         """
         if k.requires_grad:
-            raise RuntimeError("RingCache overwrites its memory: train with GrowingCache, play under no_grad")
+            raise RuntimeError(
+                "RingCache overwrites its memory: train with GrowingCache, play under no_grad"
+            )
         keys, values = self.keys[layer], self.values[layer]
         stored = torch.where(self.first, k, rotate(k, self.angles))
         self.blocks(keys)[self.rows, :, self.slot] = stored.to(keys.dtype)

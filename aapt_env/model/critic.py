@@ -1,4 +1,7 @@
-"""The critic: the generator's trunk at full depth with logits instead of a velocity (AAPT v2, section 2.2; heads after APT 2501.08316)."""
+"""The critic: the generator's trunk at full depth with logits instead of a velocity.
+
+AAPT v2, section 2.2; heads after APT, arXiv 2501.08316.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ class LogitHead(nn.Module):
         for query, norm, project, x in zip(
             self.query, self.norms, self.keys_values, features, strict=True
         ):
-            both = rearrange(project(norm(x)), "b g n (two h d) -> two (b g) h n d", two=2, h=self.heads)
+            both = rearrange(
+                project(norm(x)), "b g n (two h d) -> two (b g) h n d", two=2, h=self.heads
+            )
             q = rearrange(query, "(h d) -> h 1 d", h=self.heads).to(both.dtype)
             y = attend(q.expand(both.shape[1], -1, -1, -1), both[0], both[1], None)
             read.append(rearrange(y, "(b g) h 1 d -> b g (h d)", b=batch[0]))
@@ -44,12 +49,14 @@ class LogitHead(nn.Module):
 class Critic(nn.Module):
     """Judges latents with the controls that made them.
 
-    Position i reads `[latent_i | latent_{i-1} | control_i]`. The "latent" head is the paper's: the trunk is causal and each latent gets a
-    logit that ignores the future. For the "video" head the trunk runs without the causal mask and the clip gets one logit (AAD-1,
-    arXiv 2606.03972).
+    Position i reads `[latent_i | latent_{i-1} | control_i]`. The "latent" head is the paper's: the trunk is causal and
+    each latent gets a logit that ignores the future. For the "video" head the trunk runs without the causal mask and
+    the clip gets one logit (AAD-1, arXiv 2606.03972).
     """
 
-    def __init__(self, config: TrunkConfig, control: ControlSpec, heads: tuple[str, ...] = ("latent",)):
+    def __init__(
+        self, config: TrunkConfig, control: ControlSpec, heads: tuple[str, ...] = ("latent",)
+    ):
         super().__init__()
         unknown = sorted(set(heads) - set(HEADS))
         if unknown or not heads:
@@ -57,13 +64,17 @@ class Critic(nn.Module):
         self.trunk = Trunk(config, control)
         depth = config.depth
         self.taps = tuple(sorted({depth // 2 - 1, 3 * depth // 4 - 1, depth - 1} - {-1}))
-        self.heads = nn.ModuleDict({h: LogitHead(config.dim, config.heads, len(self.taps)) for h in heads})
+        self.heads = nn.ModuleDict(
+            {h: LogitHead(config.dim, config.heads, len(self.taps)) for h in heads}
+        )
 
     def start_from(self, generator: Generator) -> None:
         """Begin from the diffusion weights, not the consistency weights (AAPT v2, section 2.2)."""
         self.trunk.load_state_dict(generator.trunk.state_dict())
 
-    def forward(self, latents: Tensor, controls: Tensor, scene: Tensor, t: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, latents: Tensor, controls: Tensor, scene: Tensor, t: Tensor
+    ) -> dict[str, Tensor]:
         """Logits of a clip.
 
         Args:
@@ -80,7 +91,9 @@ class Critic(nn.Module):
         logits = {}
         for name, head in self.heads.items():
             seen = self.trunk.clip(scene, length, causal=name == "latent")
-            _, _, taps = self.trunk(latents[:, 1:], latents[:, :-1], controls, time, seen, self.taps)
+            _, _, taps = self.trunk(
+                latents[:, 1:], latents[:, :-1], controls, time, seen, self.taps
+            )
             if name == "video":
                 taps = [x.flatten(1, 2)[:, None] for x in taps]
             logits[name] = head(taps)

@@ -1,4 +1,4 @@
-"""The one step that training, play and the benchmark share (AAPT v2, section 2.1: input recycling, one pass per latent)."""
+"""The one step that training, play and the benchmark share: input recycling, one pass per latent (AAPT v2, 2.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from aapt_env.model.generator import Generator
 
 
 def step(
-    generator: Generator, previous: Tensor, controls: Tensor, noise: Tensor, cache: GrowingCache | RingCache
+    generator: Generator,
+    previous: Tensor,
+    controls: Tensor,
+    noise: Tensor,
+    cache: GrowingCache | RingCache,
 ) -> Tensor:
     """Advance the world by one latent, in one forward pass that also writes the cache.
 
@@ -46,11 +50,13 @@ def rollout(
     """Student forcing: the generator goes on from its own latents, exactly as in play (AAPT v2, section 2.2).
 
     Args:
-        latents: [B, given, C, h, w] the real beginning: the start latent and `given - 1` more, which replace what the first passes make.
+        latents: [B, given, C, h, w] the real beginning: the start latent and `given - 1` more, which replace what the
+            first passes make.
         controls: [B, T, k, width].
         noise: [B, T, C, h, w].
         cache: where to go on from; a fresh one at a start.
-        given: how many latents are real, 1 in the paper (the user's frame); play begins with more, so that the dream knows its speed.
+        given: how many latents are real, 1 in the paper (the user's frame); play begins with more, so that the dream
+            knows its speed.
         detach: whether the recycled latent carries no gradient (the paper's choice; the cache always does).
 
     Returns:

@@ -24,8 +24,8 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 class Rope(nn.Module):
     """Angles of tokens: half of the features turn with time, a quarter each with row and column.
 
-    The interval in time is fixed (one latent is one unit), so length is unbounded; the grid is stretched to 0...8 whatever
-    its resolution.
+    The interval in time is fixed (one latent is one unit), so length is unbounded; the grid is stretched to 0...8
+    whatever its resolution.
     """
 
     def __init__(self, head_dim: int, rows: int, columns: int):
@@ -53,7 +53,7 @@ class Rope(nn.Module):
         return self
 
     def tokens(self, position: Tensor) -> Tensor:
-        """Angles of a latent's tokens: position [...] in latents -> [..., N, d/2] float32 (float64 for float64 positions)."""
+        """Angles of a latent's tokens: position [...] in latents -> [..., N, d/2], float64 for float64 positions."""
         return self.cast(self.grid + position.double()[..., None, None] * self.tempo, position)
 
     def scene(self, position: Tensor) -> Tensor:

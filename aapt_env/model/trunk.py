@@ -32,12 +32,17 @@ class TrunkConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "scenes", tuple(self.scenes))
+        sizes = {
+            n: getattr(self, n)
+            for n in ("channels", "rows", "columns", "patch", "dim", "depth", "heads", "window")
+        }
+        wrong = {n: v for n, v in sizes.items() if type(v) is not int or v < 1}
+        if wrong or not all(type(v) is int and v > 0 for v in self.scenes):
+            raise ValueError(f"sizes {wrong or self.scenes}; expected whole numbers >= 1")
         if self.dim % self.heads:
             raise ValueError(f"{self.dim=} must be divisible by {self.heads=}")
         if self.rows % self.patch or self.columns % self.patch:
             raise ValueError(f"grid {self.rows}x{self.columns} must be divisible by {self.patch=}")
-        if self.window < 1 or self.depth < 1:
-            raise ValueError(f"{self.window=} and {self.depth=} must be at least 1")
 
     @property
     def tokens(self) -> int:
@@ -46,7 +51,7 @@ class TrunkConfig:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of q [B, heads, n, d] over k, v [B, heads, m, d]; on a CPU plain products are faster than the fused kernel."""
+    """Attention of q [B, heads, n, d] over k, v [B, heads, m, d]; on a CPU plain products beat the fused kernel."""
     if q.is_cuda:
         bias = None if bias is None else bias.to(q.dtype)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
@@ -69,10 +74,10 @@ class Block(nn.Module):
         self.table = nn.Parameter(torch.zeros(6, dim))  # this block's own part of adaLN
 
     def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
-        """x [B, T, n, D], modulation [B, T, 6, D], seen: one of the three roads of cache.py."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
-            (modulation + self.table)[:, :, :, None].unbind(2)
-        )
+        """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the three roads of cache.py."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.table)[
+            :, :, :, None
+        ].unbind(2)
         x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
         hidden = modulate(x, shift_m, scale_m).to(self.up.weight.dtype)
         hidden = F.gelu(self.up(hidden), approximate="tanh")
@@ -114,8 +119,8 @@ def wave(t: Tensor, size: int = 128) -> Tensor:
 class Trunk(nn.Module):
     """Tokens of latents in, features out.
 
-    Position i reads `[x_i | latent_{i-1} | control maps_i]` on channels, the control vector and the time step through adaLN, and the scene
-    as a prefix of tokens that see only themselves.
+    Position i reads `[x_i | latent_{i-1} | control maps_i]` on channels, the control vector and the time step through
+    adaLN, and the scene as a prefix of tokens that see only themselves.
     """
 
     def __init__(self, config: TrunkConfig, control: ControlSpec):
@@ -158,7 +163,13 @@ class Trunk(nn.Module):
         return Clip(self.rope, self.scene(scene), length, causal)
 
     def forward(
-        self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, seen, taps: tuple[int, ...] = ()
+        self,
+        x: Tensor,
+        previous: Tensor,
+        controls: Tensor,
+        t: Tensor,
+        seen,
+        taps: tuple[int, ...] = (),
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """One pass.
 

@@ -1,7 +1,8 @@
 """The video VAE: 8x in space, k frames to one latent, causal in time, decoded as a stream.
 
-The paper's VAE is a causal 3D convolution network (AAPT v2, section 2.1); ours folds the k frames of a latent into channels and keeps
-time causal with a memory of one latent per block, so that every convolution is 2D and the stream's state is small.
+The paper's VAE is a causal 3D convolution network (AAPT v2, section 2.1); ours folds the k frames of a latent into
+channels and keeps time causal with a memory of one latent per block, so that every convolution is 2D and the stream's
+state is small.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ class VAEConfig:
     def __post_init__(self):
         object.__setattr__(self, "encoder", tuple(self.encoder))
         object.__setattr__(self, "decoder", tuple(self.decoder))
+        if not all(
+            type(v) is int and v > 0
+            for v in (self.channels, self.patch, *self.encoder, *self.decoder)
+        ):
+            raise ValueError(
+                f"{self.channels=}, {self.patch=}, {self.encoder=}, {self.decoder=}; expected whole numbers >= 1"
+            )
         if self.k not in (1, 2, 4):
             raise ValueError(f"k={self.k}; expected 1, 2 or 4 frames per latent")
         if len(self.encoder) != len(self.decoder) or not self.encoder:
@@ -73,9 +81,13 @@ class MemoryBlock(ResBlock):
         super().__init__(width, 2 * width)
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, T, width, h, w], past [B, width, h, w] (the input at T = -1) -> (output, next past)."""
+        """Of x [B, T, width, h, w], past [B, width, h, w] (the input at T = -1) -> (output, next past)."""
         earlier = torch.cat([past[:, None], x[:, :-1]], dim=1)
-        both = torch.cat([x, earlier], dim=2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        both = (
+            torch.cat([x, earlier], dim=2)
+            .flatten(0, 1)
+            .contiguous(memory_format=torch.channels_last)
+        )
         return x + self.branch(both).unflatten(0, x.shape[:2]), x[:, -1]
 
 
@@ -119,9 +131,7 @@ class Decoder(nn.Module):
 
     def start(self, batch: int, h: int, w: int, like: Tensor) -> State:
         """The state before the first latent: zeros on the device and in the dtype of `like`."""
-        return [
-            like.new_zeros(batch, width, h << i, w << i) for i, width in enumerate(self.widths)
-        ]
+        return [like.new_zeros(batch, width, h << i, w << i) for i, width in enumerate(self.widths)]
 
     def forward(self, z: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, C, h, w] unscaled latents -> ([B, T, k, 3, H, W], next state)."""
@@ -161,7 +171,8 @@ class VAE(nn.Module):
         """
         k, stride = self.config.k, self.config.stride
         good = frames.ndim == 5 and frames.shape[-1] == 3 and frames.dtype == torch.uint8
-        if not good or (frames.shape[1] - 1) % k or frames.shape[2] % stride or frames.shape[3] % stride:
+        good = good and frames.shape[1] > 0 and (frames.shape[1] - 1) % k == 0
+        if not good or frames.shape[2] % stride or frames.shape[3] % stride:
             raise ValueError(
                 f"frames {tuple(frames.shape)} {frames.dtype}; expected uint8 [B, 1 + n*{k}, H, W, 3] "
                 f"with H and W multiples of {stride}"
@@ -193,7 +204,14 @@ class VAE(nn.Module):
 
         Returns:
             ([B, T, k, H, W, 3] uint8, next state). Of a first latent, all k frames show frame 0.
+
+        Raises:
+            ValueError: latents of another shape.
         """
+        if latents.ndim != 5 or latents.shape[2] != self.config.channels or not latents.shape[1]:
+            raise ValueError(
+                f"latents {tuple(latents.shape)}; expected [B, T, {self.config.channels}, h, w], T >= 1"
+            )
         if state is None:
             state = self.start(latents.shape[0], *latents.shape[-2:])
         pixels, state = self.decode_float(latents, state)

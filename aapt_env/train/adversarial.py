@@ -29,14 +29,16 @@ class Adversarial:
     steps: int | None = None
     batch: int = 12
     length: int = 14  # latents that the critic judges, at most W + 2
-    leads: tuple[int, ...] = (0,)  # latents dreamt before them, without gradient; one of these per step
+    leads: tuple[int, ...] = (0,)  # latents dreamt before, without gradient; one of these per step
     given: int = 5  # the dream begins with 1 ... given real latents
     lr: float = 5e-5  # generator
     critic_lr: float = 1e-4
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
     penalty: float = 200.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
-    wrong_controls: float = 0.0  # weight of real clips under controls of another clip, as further fakes
+    wrong_controls: float = (
+        0.0  # weight of real clips under controls of another clip, as further fakes
+    )
     ema: float = 0.99
     detach: bool = True  # the recycled latent carries no gradient; the cache does
 
@@ -67,10 +69,15 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
 
 
 class AdversarialStage(Stage):
-    """Critic and generator in turn, on one shared rollout per step that runs through the growing cache exactly as play runs."""
+    """Critic and generator in turn, on one rollout per step through the growing cache, exactly as play runs."""
 
     def __init__(
-        self, config: Adversarial, generator: Generator, critic: Critic, train: LatentClips, dreamer: Dreamer
+        self,
+        config: Adversarial,
+        generator: Generator,
+        critic: Critic,
+        train: LatentClips,
+        dreamer: Dreamer,
     ):
         ema = copy.deepcopy(generator)
         modules = {"generator": generator, "critic": critic, "ema": ema}
@@ -104,13 +111,23 @@ class AdversarialStage(Stage):
         cache = GrowingCache(generator.trunk.rope, generator.trunk.scene(clip.scene), window)
         if lead:
             with torch.no_grad():
-                ahead = rollout(generator, start, clip.controls[:, :lead], noise[:, :lead], cache, given)
+                ahead = rollout(
+                    generator, start, clip.controls[:, :lead], noise[:, :lead], cache, given
+                )
             cache, start, given = cache.detach(), ahead[:, -1:], 1
         return rollout(
-            generator, start, clip.controls[:, lead:], noise[:, lead:], cache, given, self.config.detach
+            generator,
+            start,
+            clip.controls[:, lead:],
+            noise[:, lead:],
+            cache,
+            given,
+            self.config.detach,
         )
 
-    def judge(self, match: Match, parts: list[Tensor], t: Tensor, controls: list[Tensor] | None = None):
+    def judge(
+        self, match: Match, parts: list[Tensor], t: Tensor, controls: list[Tensor] | None = None
+    ):
         """Logits of several versions of a clip in one pass; those of the given latents are left out."""
         n = len(parts)
         controls = torch.cat(controls or [match.controls] * n)

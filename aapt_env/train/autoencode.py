@@ -31,10 +31,25 @@ class Autoencode:
 class AutoencodeStage(Stage):
     """Reconstruction in L1, squared error and edges, with a KL that keeps latents near a unit normal."""
 
-    def __init__(self, config: Autoencode, vae: VAE, train: FrameClips, held_out: FrameClips, device: torch.device):
+    def __init__(
+        self,
+        config: Autoencode,
+        vae: VAE,
+        train: FrameClips,
+        held_out: FrameClips,
+        device: torch.device,
+    ):
         super().__init__(name="autoencode", modules={"vae": vae})
-        self.config, self.vae, self.train, self.held_out, self.device = config, vae, train, held_out, device
-        fused = torch.optim.AdamW(vae.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        self.config, self.vae, self.train, self.held_out, self.device = (
+            config,
+            vae,
+            train,
+            held_out,
+            device,
+        )
+        fused = torch.optim.AdamW(
+            vae.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
         self.turns = [Turn("vae", (vae,), fused, self.losses)]
 
     def batch(self, dice: Dice) -> Tensor:
@@ -56,7 +71,10 @@ class AutoencodeStage(Stage):
         squared = error.square().mean()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         loss = error.abs().mean() + 2 * squared + self.config.edges * edges + self.config.kl * kl
-        yield loss, {"psnr": -10 * torch.log10(squared / 4), "kl": kl.detach(), "loss": loss.detach()}
+        yield (
+            loss,
+            {"psnr": -10 * torch.log10(squared / 4), "kl": kl.detach(), "loss": loss.detach()},
+        )
 
     @torch.no_grad()
     def finish(self) -> None:

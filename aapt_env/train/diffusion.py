@@ -59,12 +59,24 @@ class Diffusion:
 class DiffusionStage(Stage):
     """Flow matching with teacher forcing: one t for the whole clip, real recycled latents, target v = noise - x_0."""
 
-    def __init__(self, config: Diffusion, generator: Generator, train: LatentClips, dreamer: Dreamer):
+    def __init__(
+        self, config: Diffusion, generator: Generator, train: LatentClips, dreamer: Dreamer
+    ):
         ema = copy.deepcopy(generator)
         super().__init__(name="diffusion", modules={"generator": generator, "ema": ema})
-        self.config, self.generator, self.ema, self.train, self.dreamer = config, generator, ema, train, dreamer
+        self.config, self.generator, self.ema, self.train, self.dreamer = (
+            config,
+            generator,
+            ema,
+            train,
+            dreamer,
+        )
         adam = torch.optim.AdamW(
-            generator.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
+            generator.parameters(),
+            lr=config.lr,
+            betas=(0.9, 0.98),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.turns = [Turn("generator", (generator,), adam, self.losses)]
 
@@ -100,7 +112,7 @@ class Consistency:
     lr: float = 2e-4
     shift: float = 4.0
     levels: int = 32  # fixed steps from noise to data
-    huber: float = 0.03  # pseudo-Huber width per square root of a latent's size (improved consistency training, 2310.14189)
+    huber: float = 0.03  # pseudo-Huber width per root of a latent's size (arXiv 2310.14189)
 
 
 class ConsistencyStage(Stage):
@@ -109,7 +121,14 @@ class ConsistencyStage(Stage):
     No EMA target, no guidance, teacher forcing throughout.
     """
 
-    def __init__(self, config: Consistency, generator: Generator, teacher: Generator, train: LatentClips, dreamer: Dreamer):
+    def __init__(
+        self,
+        config: Consistency,
+        generator: Generator,
+        teacher: Generator,
+        train: LatentClips,
+        dreamer: Dreamer,
+    ):
         super().__init__(name="consistency", modules={"generator": generator})
         self.config, self.generator, self.train, self.dreamer = config, generator, train, dreamer
         self.teacher = teacher.requires_grad_(False)
@@ -125,7 +144,10 @@ class ConsistencyStage(Stage):
         n = self.config.levels
         noise = dice.normal(*clip.latents[:, 1:].shape)
         level = (dice.uniform(len(noise)) * n).floor()
-        high, low = shifted((level + 1) / n, self.config.shift), shifted(level / n, self.config.shift)
+        high, low = (
+            shifted((level + 1) / n, self.config.shift),
+            shifted(level / n, self.config.shift),
+        )
         x_high = noisy(clip, noise, high)
         with torch.no_grad():
             gap = (low - high)[:, None, None, None, None]

@@ -10,15 +10,17 @@ from aapt_env.model.cache import RingCache
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import rollout
 from aapt_env.model.vae import VAE
+from aapt_env.picture import sheet
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
-from aapt_env.picture import sheet
 
 
 class Dreamer:
     """Rolls weights out on fixed held-out windows, one pass per latent, exactly as played."""
 
-    def __init__(self, vae: VAE, clips: LatentClips, length: int = 48, rows: int = 6, given: int = 5):
+    def __init__(
+        self, vae: VAE, clips: LatentClips, length: int = 48, rows: int = 6, given: int = 5
+    ):
         self.vae, self.given = vae, given
         longest = int(clips.lengths.max()) - 1
         self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, longest))
@@ -30,7 +32,9 @@ class Dreamer:
         noise = Dice.of(4, "dreamer", 0, clip.latents.device).normal(*clip.latents[:, 1:].shape)
         kv = generator.trunk.scene(clip.scene)
         cache = RingCache(generator.trunk.rope, kv, generator.config.window)
-        return rollout(generator, clip.latents, clip.controls, noise, cache, min(self.given, noise.shape[1]))
+        return rollout(
+            generator, clip.latents, clip.controls, noise, cache, min(self.given, noise.shape[1])
+        )
 
     @torch.no_grad()
     def frames(self, latents: Tensor) -> Tensor:

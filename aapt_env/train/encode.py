@@ -26,7 +26,9 @@ def fingerprint(vae: VAE) -> str:
 
 
 @torch.no_grad()
-def encode_frames(vae: VAE, frames: np.ndarray, bf16: bool, batch: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+def encode_frames(
+    vae: VAE, frames: np.ndarray, bf16: bool, batch: int = 64
+) -> tuple[torch.Tensor, torch.Tensor]:
     """uint8 [1 + nk, H, W, 3] -> latents and alone latents, float16 [1 + n, C, h, w] each."""
     device, k = vae.scale.device, vae.config.k
     whole = torch.from_numpy(frames[: 1 + (len(frames) - 1) // k * k])
@@ -41,7 +43,12 @@ def encode_frames(vae: VAE, frames: np.ndarray, bf16: bool, batch: int = 64) -> 
 
 
 def encode_all(
-    vae: VAE, episodes: Episodes, indices: list[int], frames: list[np.ndarray], folder: Path, bf16: bool
+    vae: VAE,
+    episodes: Episodes,
+    indices: list[int],
+    frames: list[np.ndarray],
+    folder: Path,
+    bf16: bool,
 ) -> list[EncodedEpisode]:
     """Encode the episodes that `folder` does not hold yet, and return all."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,4 +75,6 @@ def episode(episodes: Episodes, index: int, tensors: dict[str, torch.Tensor]) ->
     k, count = episodes.spec.k, len(tensors["latents"]) - 1
     controls = torch.from_numpy(np.ascontiguousarray(episodes.controls(index)[: count * k]))
     scene = torch.from_numpy(episodes.spec.scene_row(episodes.index[index].scene))
-    return EncodedEpisode(tensors["latents"], tensors["alone"], controls.unflatten(0, (count, k)).float(), scene)
+    return EncodedEpisode(
+        tensors["latents"], tensors["alone"], controls.unflatten(0, (count, k)).float(), scene
+    )

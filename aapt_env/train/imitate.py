@@ -1,4 +1,4 @@
-"""The last stage: a small player cloned from the recordings, so that a world can drive itself where nobody sits at the keys."""
+"""The last stage: a small player cloned from the recordings, for worlds at whose keys nobody sits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ class ImitateStage(Stage):
     """Predict the recorded control of the coming latent from the k frames before it."""
 
     def __init__(
-        self, config: Imitate, policy: Policy, frames: list[np.ndarray], controls: list[np.ndarray], device: torch.device
+        self,
+        config: Imitate,
+        policy: Policy,
+        frames: list[np.ndarray],
+        controls: list[np.ndarray],
+        device: torch.device,
     ):
         super().__init__(name="imitate", modules={"policy": policy})
         self.config, self.policy, self.device = config, policy, device

@@ -1,4 +1,4 @@
-"""The one loop: resume, precision, logging, pictures, wall-clock budget, saving, and stopping on a non-finite loss live here once."""
+"""The one loop: resume, precision, logging, pictures, budget, saving, stopping on a non-finite loss, all here once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Turn:
 
 @dataclass(kw_only=True)
 class Stage:
-    """What a stage is to the loop. Subclasses fill `modules` and `turns`; a loss is a function of models, batch and dice."""
+    """What a stage is to the loop. Subclasses fill `modules` and `turns`; losses depend on models, batch and dice."""
 
     name: str
     modules: dict[str, nn.Module] = field(default_factory=dict)  # all that is saved
@@ -223,7 +223,11 @@ class Log:
 
     def write(self, step: int, metrics: dict[str, Any], factor: float) -> None:
         """Append one line."""
-        line = {"step": step, "seconds": round(time.monotonic() - self.start, 1), "lr_factor": round(factor, 4)}
+        line = {
+            "step": step,
+            "seconds": round(time.monotonic() - self.start, 1),
+            "lr_factor": round(factor, 4),
+        }
         line |= {key: round(float(value), 6) for key, value in metrics.items()}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -83,7 +83,13 @@ class Training:
     """One run's folder, data and weights."""
 
     def __init__(
-        self, game: str, recipe_name: str | Recipe, budget: float | None, out: Path, device: str, seed: int
+        self,
+        game: str,
+        recipe_name: str | Recipe,
+        budget: float | None,
+        out: Path,
+        device: str,
+        seed: int,
     ):
         self.game, self.out, self.seed = game, out, seed
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
@@ -101,7 +107,9 @@ class Training:
         if mark.is_file():
             before = json.loads(mark.read_text())
             if not resume and stage is None:
-                raise ValueError(f"{self.out} holds a run; go on with --resume, or choose another --out")
+                raise ValueError(
+                    f"{self.out} holds a run; go on with --resume, or choose another --out"
+                )
             self.budget = before["budget"] if resume else self.budget
             sizes = [k for k in about if k not in STAGES and before["recipe"].get(k) != about[k]]
             if sizes:
@@ -112,7 +120,10 @@ class Training:
             (self.out / stage / "state.safetensors").unlink(missing_ok=True)
         self.out.mkdir(parents=True, exist_ok=True)
         mark.write_text(
-            json.dumps({"game": self.game, "budget": self.budget, "seed": self.seed, "recipe": about}, indent=1)
+            json.dumps(
+                {"game": self.game, "budget": self.budget, "seed": self.seed, "recipe": about},
+                indent=1,
+            )
         )
         return list(STAGES) if stage is None else [stage]
 
@@ -152,7 +163,9 @@ class Training:
         torch.manual_seed(self.seed + 1)
         made = Generator(self.sizes, self.spec.control).to(self.device)
         if stage is not None:
-            state.load_module(self.state_of(stage), "generator" if stage == "consistency" else name, made)
+            state.load_module(
+                self.state_of(stage), "generator" if stage == "consistency" else name, made
+            )
         return made
 
     def latents(self) -> None:
@@ -190,7 +203,9 @@ class Training:
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
         critic = Critic(self.sizes, self.spec.control, r.adversarial.heads).to(self.device)
         critic.start_from(self.generator("diffusion"))
-        return AdversarialStage(r.adversarial, self.generator("consistency"), critic, self.clips, self.dreamer)
+        return AdversarialStage(
+            r.adversarial, self.generator("consistency"), critic, self.clips, self.dreamer
+        )
 
     def run_stage(self, name: str, deadline: float) -> bool:
         """Run one stage to its end or to the deadline; a complete one is not built again."""
@@ -243,9 +258,13 @@ class Training:
             "device": str(self.device), "machine": platform.processor() or platform.machine(),
         }  # fmt: skip
         checkpoint.save(
-            self.out / "checkpoint", self.spec, self.generator(stage), self.vae, self.starts(), training
+            self.out / "checkpoint",
+            self.spec,
+            self.generator(stage),
+            self.vae,
+            self.starts(),
+            training,
         )
-
 
     def write_policy(self) -> None:
         """Add the cloned player to the checkpoint."""

@@ -13,7 +13,10 @@ from torch.optim import Optimizer
 
 
 def save(
-    path: Path, modules: dict[str, nn.Module], optimizers: dict[str, Optimizer], meta: dict[str, int | str]
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+    meta: dict[str, int | str],
 ) -> None:
     """Write `path` so that a kill at any moment leaves the old file or the new one."""
     tensors = {
@@ -37,7 +40,9 @@ def read_meta(path: Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def load(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, Optimizer]) -> dict[str, str]:
+def load(
+    path: Path, modules: dict[str, nn.Module], optimizers: dict[str, Optimizer]
+) -> dict[str, str]:
     """Put a saved state back; strict on every key.
 
     Raises:
@@ -48,7 +53,9 @@ def load(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, Optimi
         meta = file.metadata() or {}
     for name, module in modules.items():
         prefix = f"module/{name}/"
-        part = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+        part = {
+            key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)
+        }
         try:
             module.load_state_dict(part)
         except RuntimeError as error:
@@ -62,14 +69,18 @@ def load(path: Path, modules: dict[str, nn.Module], optimizers: dict[str, Optimi
             parts = key.split("/")
             if parts[0] == "optimizer" and parts[1] == name:
                 state.setdefault(int(parts[2]), {})[parts[3]] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        optimizer.load_state_dict(
+            {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
     return meta
 
 
 def load_module(path: Path, name: str, module: nn.Module) -> None:
     """Take one module out of a saved state, for the stage that starts from it."""
     if not path.is_file():
-        raise ValueError(f"{path} is missing: the stage before has not been trained; leave out --stage")
+        raise ValueError(
+            f"{path} is missing: the stage before has not been trained; leave out --stage"
+        )
     load(path, {name: module}, {})
 
 
@@ -78,4 +89,6 @@ def opened(path: Path):
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable training state ({error}); remove it to start over") from error
+        raise ValueError(
+            f"{path} is not a readable training state ({error}); remove it to start over"
+        ) from error

@@ -11,7 +11,9 @@ from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 
 CONTROL = ControlSpec(space="MultiBinary", size=4)
-CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=3, heads=2, window=3, scenes=(3, 2))
+CONFIG = TrunkConfig(
+    channels=4, rows=4, columns=4, dim=32, depth=3, heads=2, window=3, scenes=(3, 2)
+)
 
 
 def generator(config=CONFIG, seed=0):
@@ -59,7 +61,9 @@ def test_three_roads_one_answer(scenes):
     with torch.no_grad():
         kv = made.trunk.scene(scene)
         parallel = masked(made, latents, noise, controls, scene)
-        growing = forced(made, GrowingCache(made.trunk.rope, kv, config.window), latents, noise, controls)
+        growing = forced(
+            made, GrowingCache(made.trunk.rope, kv, config.window), latents, noise, controls
+        )
         ring = forced(made, RingCache(made.trunk.rope, kv, config.window), latents, noise, controls)
     assert parallel.std() > 0.1
     torch.testing.assert_close(growing, parallel, rtol=0, atol=1e-10)

@@ -1,0 +1,344 @@
+"""The dream as an ordinary Gymnasium env: any code that takes an Env takes it."""
+
+import subprocess
+import sys
+import types
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo, TimeLimit
+
+import aapt_env  # noqa: F401  registers the world
+from aapt_env.env import AAPTEnv, key_code
+
+GO, BACK = np.array([0, 0, 1, 0], np.int8), np.array([0, 1, 0, 1], np.int8)
+
+
+@pytest.fixture
+def env(tiny):
+    """The bare env, on the CPU."""
+    return AAPTEnv(checkpoint=str(tiny), device="cpu", render_mode="rgb_array")
+
+
+@pytest.fixture
+def made(tiny):
+    """The env as gym.make gives it."""
+    made = gym.make("AAPT-World-v0", checkpoint=str(tiny), device="cpu", render_mode="rgb_array")
+    yield made
+    made.close()
+
+
+def drive(env, actions, **reset):
+    """Frames of an episode, the start's included."""
+    frames = [env.reset(**reset)[1]["frames"]]
+    frames += [env.step(action)[4]["frames"] for action in actions]
+    return np.concatenate(frames)
+
+
+@pytest.mark.parametrize(("space", "k"), [("MultiBinary", 4), ("Discrete", 2), ("Box", 1)])
+def test_gymnasium_finds_nothing_to_complain_of(make_checkpoint, tmp_path, space, k):
+    folder = make_checkpoint(tmp_path / "world", space, k)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = gym.make("AAPT-World-v0", checkpoint=str(folder), render_mode="rgb_array")
+        check_env(made.unwrapped)
+    assert made.metadata["render_fps"] == 24 // k
+    _, info = made.reset(seed=0)
+    assert info["frames"].shape == (1, 64, 64, 3)
+    observation, reward, terminated, truncated, info = made.step(made.action_space.sample())
+    assert made.observation_space.contains(observation)
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert info["frames"].shape == (k, 64, 64, 3) and info["frames"].dtype == np.uint8
+    assert np.array_equal(info["frames"][-1], observation)
+
+
+def test_the_checker_passes_on_what_make_gives(made):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*different from the unwrapped version.*")
+        check_env(made, skip_render_check=False)
+
+
+def test_a_program_that_imports_nothing_of_ours_can_make_it(tiny):
+    code = (
+        "import gymnasium as gym, sys; env = gym.make('aapt_env:AAPT-World-v0', checkpoint=sys.argv[1]);"
+        "env.reset(seed=0); print(env.step(env.action_space.sample())[0].shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tiny)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "(64, 64, 3)", done.stderr
+
+
+def test_a_minute_by_default_and_as_long_as_asked(made, tiny):
+    assert isinstance(made, TimeLimit) and made.spec.max_episode_steps == 360
+    short = gym.make("AAPT-World-v0", checkpoint=str(tiny), max_episode_steps=3)
+    short.reset(seed=0)
+    assert [short.step(GO)[2:4] for _ in range(3)] == [(False, False)] * 2 + [(False, True)]
+    endless = gym.make("AAPT-World-v0", checkpoint=str(tiny), max_episode_steps=-1)
+    assert not isinstance(endless, TimeLimit)
+
+
+def test_same_seed_and_actions_same_frames(made, env):
+    actions = [GO, BACK, GO, GO]
+    first = drive(made, actions, seed=7)
+    assert np.array_equal(first, drive(made, actions, seed=7))
+    assert np.array_equal(first, drive(env, actions, seed=7)), (
+        "wrappers and another instance change nothing"
+    )
+    assert not np.array_equal(first, drive(made, actions, seed=8))
+    assert not np.array_equal(first, drive(made, [BACK] * 4, seed=7))
+
+
+def test_later_episodes_follow_from_the_first_seed(env):
+    first = [drive(env, [GO], seed=7), drive(env, [GO]), drive(env, [GO])]
+    again = [drive(env, [GO], seed=7), drive(env, [GO]), drive(env, [GO])]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[1], first[2])
+
+
+def test_step_and_render_before_reset(env):
+    with pytest.raises(ResetNeeded, match="step before reset"):
+        env.step(GO)
+    with pytest.raises(ResetNeeded, match="render before reset"):
+        env.render()
+
+
+@pytest.mark.parametrize("action", [[0, 0, 2, 0], [0, 1], 3, None, "left", [0.5, 0, 0, 0]])
+def test_an_action_outside_the_space_is_refused_and_changes_nothing(env, action):
+    reference = drive(env, [GO, GO], seed=1)
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match=r"is outside MultiBinary\(4\); controls are .*left"):
+        env.step(action)
+    frames = [env.step(GO)[4]["frames"] for _ in range(2)]
+    assert np.array_equal(np.concatenate(frames), reference[1:])
+
+
+def test_a_world_without_outcome_head_invents_no_reward(env):
+    assert env.reset(seed=0)[1]["reward_source"] == "none"
+    _, reward, terminated, truncated, info = env.step(GO)
+    assert info["reward_source"] == "none"
+    assert (reward, terminated, truncated) == (0.0, False, False) and type(reward) is float
+
+
+def test_start_by_index_tells_a_twin_where_to_stand(env):
+    _, info = env.reset(seed=0, options={"start": 4})
+    start = env.world.starts[4]
+    assert (info["start"]["index"], info["start"]["seed"]) == (4, 104)
+    assert info["start"]["scene"] == info["scene"] == start.scene
+    assert np.array_equal(info["start"]["controls"], start.controls)
+    _, numpy_int = env.reset(seed=0, options={"start": np.int64(4)})
+    assert np.array_equal(numpy_int["frames"], info["frames"])
+
+
+def test_every_start_comes_up_by_itself(env):
+    env.reset(seed=0)
+    assert {env.reset()[1]["start"]["index"] for _ in range(30)} == set(range(env.starts))
+
+
+def test_scene_chooses_among_the_starts(env):
+    for _ in range(5):
+        _, info = env.reset(options={"scene": {"time": "night"}})
+        assert info["scene"]["time"] == "night" and info["start"]["index"] in (1, 3, 5)
+    _, info = env.reset(options={"start": 1, "scene": {"time": "night"}})
+    assert info["start"]["index"] == 1
+
+
+def test_start_from_a_picture(env):
+    picture = env.world.starts[2].frames[0]
+    observation, info = env.reset(seed=0, options={"start": picture, "scene": {"time": "night"}})
+    assert "start" not in info and info["scene"] == {"time": "night", "sky": "clear"}
+    flipped = picture[::-1, :, ::-1]
+    assert not np.array_equal(observation, env.reset(seed=0, options={"start": flipped})[0])
+    assert env.step(GO)[4]["frames"].shape == (4, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"begin": 3}, r"reset options \['begin'\] unknown; expected 'start' and 'scene'"),
+        ({"start": 6}, "start 6; this checkpoint has starts 0 to 5"),
+        ({"start": -1}, "start -1; this checkpoint has starts 0 to 5"),
+        ({"start": np.zeros((32, 64, 3), np.uint8)}, r"start picture \(32, 64, 3\) uint8; expected"),
+        ({"start": np.zeros((64, 64, 3))}, "float64; expected uint8"),
+        ({"start": "two"}, "start picture .* or an index below 6"),
+        ({"start": 2.5}, "start picture .* or an index below 6"),
+        ({"scene": {"time": "noon"}}, r"scene time='noon'; expected one of \('day', 'night'\)"),
+        ({"scene": {"season": "fall"}}, r"scene attributes \['season'\] unknown; this world has"),
+        ({"scene": "night"}, "scene 'night'; expected {attribute: value} out of"),
+        ({"scene": {"time": "night", "sky": "rain"}, "start": 0}, "contradicts {'time': 'night'}; leave one out"),
+    ],
+    ids=lambda x: None if isinstance(x, dict) else x[:20],
+)  # fmt: skip
+def test_bad_options_are_refused_in_a_sentence(env, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        env.reset(seed=0, options=options)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_start_has_that_scene(env):
+    env.world.starts = [s for s in env.world.starts if s.scene["time"] == "day"]
+    with pytest.raises(ValueError, match="no start has scene .*'night'.*; leave an attribute out"):
+        env.reset(options={"scene": {"time": "night"}})
+
+
+@pytest.mark.parametrize("mode", ["human", "ansi"])
+def test_a_render_mode_it_has_not(tiny, mode):
+    with pytest.raises(ValueError, match=f"render_mode='{mode}'; expected None or 'rgb_array'"):
+        AAPTEnv(checkpoint=str(tiny), render_mode=mode)
+
+
+def test_no_checkpoint_no_gpu_no_device(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AAPT_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="no checkpoint for 'nowhere'"):
+        gym.make("AAPT-World-v0", game="nowhere")
+    with pytest.raises(ValueError, match="device 'tpu'; expected auto, cpu, cuda or cuda:N"):
+        AAPTEnv(checkpoint=str(tiny), device="tpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="sees no CUDA GPU; use --device cpu"):
+        AAPTEnv(checkpoint=str(tiny), device="cuda")
+
+
+def test_clone_and_restore_are_exact_whatever_happens_between(env, tiny):
+    drive(env, [GO, BACK], seed=3)
+    state = env.clone_state()
+    after = [env.step(a)[4]["frames"] for a in (GO, BACK, GO)] + [drive(env, [GO])]
+    drive(env, [BACK] * 5, seed=9)
+    for one in (env, env, AAPTEnv(checkpoint=str(tiny), device="cpu", render_mode="rgb_array")):
+        one.restore_state(state)
+        shown = one.render()
+        again = [one.step(a)[4]["frames"] for a in (GO, BACK, GO)] + [drive(one, [GO])]
+        assert all(np.array_equal(a, b) for a, b in zip(after, again, strict=True))
+        assert np.array_equal(shown, state["shown"])
+
+
+def test_a_state_without_rng_leaves_the_generator_alone(env):
+    env.reset(seed=3)
+    state = env.clone_state(include_rng=False)
+    env.reset()
+    expected = env.np_random.bit_generator.state
+    env.restore_state(state)
+    assert env.np_random.bit_generator.state == expected
+
+
+def test_a_state_of_another_world_is_refused(env, make_checkpoint, tmp_path):
+    other = AAPTEnv(checkpoint=str(make_checkpoint(tmp_path / "other", seed=1)), device="cpu")
+    other.reset(seed=0)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="the state is of checkpoint .*, this world is"):
+        env.restore_state(other.clone_state())
+    with pytest.raises(ValueError, match="the state is of checkpoint None"):
+        env.restore_state(None)
+
+
+def test_what_is_given_out_is_the_callers_own(env):
+    """Writing into an observation or info changes neither the dream nor what was given before."""
+    reference = drive(env, [GO, GO], seed=1)
+    observation, info = env.reset(seed=1)
+    given = [(observation, info)]
+    for _ in range(2):
+        observation, *_, info = env.step(GO)
+        assert not any(np.shares_memory(observation, o) for o, _ in given)
+        assert not any(np.shares_memory(info["frames"], i["frames"]) for _, i in given)
+        assert not np.shares_memory(observation, info["frames"])
+        given.append((observation, info))
+    assert np.array_equal(np.concatenate([i["frames"] for _, i in given]), reference)
+
+    observation, info = env.reset(seed=1)
+    observation[:], info["frames"][:], info["start"]["controls"][:] = 0, 0, 9
+    info["scene"]["time"] = info["start"]["scene"]["time"] = "noon"
+    env.render()[:] = 0
+    frames = [env.step(GO)[4]["frames"] for _ in range(2)]
+    assert np.array_equal(np.concatenate(frames), reference[1:])
+    assert np.array_equal(drive(env, [GO, GO], seed=1), reference)
+
+
+def test_render_is_the_last_frame(made, tiny):
+    observation, _ = made.reset(seed=0)
+    assert np.array_equal(made.render(), observation)
+    observation = made.step(GO)[0]
+    assert np.array_equal(made.render(), observation)
+    silent = AAPTEnv(checkpoint=str(tiny))
+    silent.reset(seed=0)
+    assert silent.render() is None
+
+
+def test_gymnasiums_recorder_takes_it_at_the_right_speed(tiny, tmp_path, monkeypatch):
+    """RecordVideo hands frames and their rate to moviepy, which is not ours to need."""
+    seen = []
+
+    class Clip:
+        def __init__(self, frames, fps):
+            seen.append((len(frames), frames[0].shape, fps))
+
+        def write_videofile(self, *_, **__):
+            pass
+
+    name = "moviepy.video.io.ImageSequenceClip"
+    for i in range(1, 5):
+        part = types.ModuleType(".".join(name.split(".")[:i]))
+        monkeypatch.setitem(sys.modules, part.__name__, part)
+    part.ImageSequenceClip = Clip
+    made = gym.make(
+        "AAPT-World-v0", checkpoint=str(tiny), render_mode="rgb_array", max_episode_steps=3
+    )
+    made = RecordVideo(
+        made, str(tmp_path / "videos"), episode_trigger=lambda _: True, disable_logger=True
+    )
+    made.reset(seed=0)
+    while not any(made.step(GO)[2:4]):
+        pass
+    made.close()
+    assert seen == [(4, (64, 64, 3), 6)]
+
+
+def test_gymnasiums_statistics_take_it(tiny):
+    made = gym.make("AAPT-World-v0", checkpoint=str(tiny), max_episode_steps=3)
+    made = RecordEpisodeStatistics(made)
+    made.reset(seed=0)
+    for _ in range(3):
+        info = made.step(GO)[4]
+    assert (info["episode"]["l"], info["episode"]["r"]) == (3, 0.0)
+
+
+def test_gymnasiums_player_plays_it_with_the_arrows(made, monkeypatch):
+    """It refuses an empty combination of keys, and ord("left") is no key."""
+    import pygame
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of matplotlib, which it would plot with
+        from gymnasium.utils import play
+
+    events = [[pygame.event.Event(pygame.KEYDOWN, key=key)] for key in (pygame.K_LEFT, pygame.K_UP)]
+    events += [
+        [pygame.event.Event(pygame.KEYUP, key=pygame.K_LEFT)],
+        [pygame.event.Event(pygame.QUIT)],
+    ]
+    monkeypatch.setattr(pygame.event, "get", lambda: events.pop(0))
+    actions = []
+    play.play(
+        made, fps=1000, noop=made.unwrapped.spec_world.control.neutral(),
+        callback=lambda *step: actions.append(np.asarray(step[2]).tolist()),
+    )  # fmt: skip
+    assert actions == [[1, 0, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0]]
+
+
+def test_key_codes_are_pygames():
+    import pygame
+
+    pygame.display.init()
+    names = ("a", "1", "left", "space", "left shift", "right ctrl", "return", "tab")
+    assert [key_code(n) for n in names] == [pygame.key.key_code(n) for n in names]
+    pygame.display.quit()
+
+
+def test_a_world_without_policy_has_none(env):
+    assert env.policy() is None
