@@ -1,0 +1,221 @@
+"""The benchmark: its counts are the network's own, its requests are checked, and what it says can be read back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from aapt_env.bench import clock, floor, main, report, rollout, subject
+from aapt_env.train.recipes import recipe
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small networks on a busy machine wait for a second thread longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A machine that is measured in milliseconds."""
+    monkeypatch.setitem(floor.SHAPES, "cpu", ((64, 64, 64), (128, 32, 32)))
+    monkeypatch.setitem(floor.COPY, "cpu", 2**16)
+    monkeypatch.setattr(floor, "PATIENCE", 0.0)
+
+
+@pytest.fixture(scope="module")
+def world(request):
+    loaded = subject.load("tiny", str(request.getfixturevalue("tiny")))
+    return subject.begin(loaded, 1, torch.device("cpu"), bf16=False)
+
+
+def controls(world):
+    return subject.controls(world, 4)
+
+
+def expected_flops(world):
+    """(generator, decoder) by hand: a multiply-add is two."""
+    sizes, coder = world.generator.config, world.vae.config
+    n, d = sizes.tokens, sizes.dim
+    seen = len(sizes.scenes) + (sizes.window + 2) * n
+    keys = world.spec.k * (world.spec.control.size * d + d * d)
+    time = 128 * d + d * d
+    enter = n * 2 * sizes.channels * sizes.patch**2 * d
+    block = n * (3 + 1 + 4 + 4) * d * d + 2 * n * seen * d
+    leave = d * 2 * d + n * d * sizes.channels * sizes.patch**2
+    generator = keys + time + d * 6 * d + enter + sizes.depth * block + leave
+    cells, decoder = sizes.rows * sizes.columns, 0
+    widths = coder.decoder[::-1]
+    before = coder.channels
+    for width in widths:
+        decoder += cells * 9 * (before * width + 2 * width * width + 3 * width * width)
+        before, last, cells = width, cells, 4 * cells
+    decoder += last * 9 * before * 3 * coder.patch**2 * coder.k
+    return 2 * generator, 2 * decoder
+
+
+def test_flops_are_counted_from_the_network_and_match_the_hand_count(world):
+    generator, decoder = floor.count(world, controls(world)[0])
+    assert (generator.flops, decoder.flops) == expected_flops(world)
+
+
+def test_bytes_are_weights_and_memory(world):
+    generator, decoder = floor.count(world, controls(world)[0])
+    weights = sum(p.nbytes for n, p in world.generator.named_parameters() if "scene" not in n)
+    assert generator.bytes == weights + world.cache.keys.nbytes + world.cache.values.nbytes
+    weights = sum(p.nbytes for p in world.vae.decoder.parameters())
+    assert decoder.bytes == weights + 2 * sum(s.nbytes for s in world.decoder)
+
+
+def test_the_floor_is_the_slower_of_arithmetic_and_memory():
+    rates = floor.Rates({"bf16": 1e9}, {"bf16": (1, 1, 1)}, bandwidth=1e6)
+    assert rates.floor(floor.Work(2_000_000, 1), "bf16") == pytest.approx(2)
+    assert rates.floor(floor.Work(1, 5_000), "bf16") == pytest.approx(5)
+
+
+def test_timed_steps_are_the_steps_of_play(world):
+    rows, before = controls(world), world.state()
+    frames = [world.step(row) for row in rows]
+    passes, after = world.passes, world.state()
+    world.load(before)
+    times = clock.measure(world, rows, warmup=1, steps=3)
+    assert world.passes == passes + len(frames)
+    assert all(torch.equal(value, after[name]) for name, value in world.state().items())
+    assert len(times.step) == len(times.generator) == len(times.decoder) == 3
+    assert (times.step >= times.generator + times.decoder).all()
+
+
+def test_random_weights_have_the_sizes_of_the_recipe_and_leave_the_seed_alone():
+    torch.manual_seed(5)
+    untouched = torch.rand(1)
+    torch.manual_seed(5)
+    made = subject.random_weights("driving", "cpu")
+    assert torch.equal(torch.rand(1), untouched)
+    spec, trunk, coder = recipe("cpu").sizes(made.spec)
+    assert (made.spec, made.generator.config, made.vae.config) == (spec, trunk, coder)
+    assert made.generator.leave.weight.abs().max() > 0, "zeros would be no load for a GPU"
+
+
+def test_report_names_everything_that_a_figure_needs(tiny, quick, capsys, tmp_path):
+    place = tmp_path / "new" / "speed.json"
+    words = ["--game", "x", "--checkpoint", str(tiny), "--steps", "3", "--warmup", "0"]
+    assert main([*words, "--batch", "2", "--dtype", "float32", "--json", str(place)]) == 0
+    said, data = capsys.readouterr().out, json.loads(place.read_text())
+    digest = subject.load("x", str(tiny)).hash
+    for part in (
+        digest,
+        torch.__version__,
+        f"{torch.get_num_threads()} threads",
+        "aapt bench --game x",
+        "float32",
+    ):
+        assert part in said
+    for part in (
+        "step",
+        "generator",
+        "decoder",
+        "times real time (24)",
+        "167 ms of one latent",
+        "all 2 rows",
+    ):
+        assert part in said
+    assert "random weights" not in said
+    assert data["subject"]["checkpoint"] == digest and data["machine"]["torch"] == torch.__version__
+    step, generator, decoder = data["speed"]["parts"]
+    assert step["flops"] == generator["flops"] + decoder["flops"] > 0
+    assert step["over_floor"] == pytest.approx(step["median"] / step["floor"])
+
+
+def test_random_weights_are_said_to_be_random(quick, capsys):
+    assert main(["--random", "smoke", "--steps", "2", "--warmup", "0"]) == 0
+    assert "random weights: these figures are of speed only" in capsys.readouterr().out
+
+
+def test_part_is_time_beside_its_floor():
+    rates = floor.Rates({"bf16": 1e9}, {"bf16": (1, 1, 1)}, bandwidth=1e12)
+    times = np.array([4.0] * 98 + [10.0, 20.0])
+    part = report.part("step", times, floor.Work(1_000_000, 8), rates, "bf16")
+    assert (part.median, part.floor, part.over_floor) == pytest.approx((4, 1, 4))
+    assert part.share == pytest.approx(0.25) and 10 <= part.p99 <= 20
+
+
+def test_rollout_marks_every_tenth(tiny, capsys):
+    words = ["--checkpoint", str(tiny), "--rollout", "13", "--warmup", "1"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "      13 " in said and "process MB" in said and "first tenth" in said
+
+
+def dream(resident, medians=(1.0,) * 10):
+    return rollout.Rollout([rollout.Mark(i, r, 0) for i, r in enumerate(resident)], list(medians))
+
+
+def test_memory_is_flat_when_it_stays_and_not_when_it_leaks():
+    megabyte = 2**20
+    assert dream(
+        [0] + [100 * megabyte] * 10
+    ).memory_flat  # what the first tenth allocates is no leak
+    leaking = dream([i * megabyte for i in range(11)])
+    assert not leaking.memory_flat and "memory NOT flat" in report.long_dream(leaking)
+    unknown = dream([None] * 11)
+    assert unknown.memory_flat is None and "memory not known" in report.long_dream(unknown)
+
+
+def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
+    assert dream([1] * 11, [1.0] * 9 + [1.05]).time_flat
+    assert not dream([1] * 11, [1.0] * 9 + [1.2]).time_flat
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--game", "chess"], "no checkpoint for 'chess'"),
+        (["--random", "cpu", "--game", "chess"], "unknown game 'chess'"),
+        (["--random", "huge"], "unknown recipe 'huge'; there are smoke, cpu, h100"),
+        (["--random", "cpu", "--checkpoint", "x"], "leave --checkpoint out"),
+        (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
+        (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
+        (["--rollout", "3"], "--rollout 3: expected a whole number >= 10"),
+        (["--threads", "100000"], "--threads 100000: this machine has"),
+        (["--device", "abacus"], "device 'abacus'; expected auto, cpu, cuda"),
+        (["--json", "/proc/none/speed.json"], "/proc/none"),
+    ],
+)
+def test_bad_requests_are_one_sentence(words, said, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and error.startswith("aapt bench: ")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_one_sentence(capsys):
+    assert main(["--device", "cuda"]) == 2
+    assert "use --device cpu" in capsys.readouterr().err
+
+
+def test_a_batch_that_does_not_fit_is_one_sentence(tiny, capsys):
+    assert main(["--checkpoint", str(tiny), "--batch", str(10**12)]) == 2
+    assert "not enough memory on cpu; try fewer rows" in capsys.readouterr().err
+
+
+def test_the_command_line_hands_over(tiny, quick, capsys):
+    from aapt_env import cli
+
+    assert (
+        cli.main(["bench", "tiny", "--checkpoint", str(tiny), "--steps", "1", "--warmup", "0"]) == 0
+    )
+    assert "plays at" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_events_add_up(tiny, capsys):
+    world = subject.begin(subject.load("tiny", str(tiny)), 1, torch.device("cuda"), None)
+    times = clock.measure(world, controls(world), warmup=3, steps=20)
+    assert (times.generator > 0).all() and (times.decoder > 0).all()
+    assert np.median(times.step) >= 0.9 * np.median(times.generator + times.decoder)
+    work = floor.count(world, controls(world)[0])
+    assert (work[0].flops, work[1].flops) == expected_flops(world)
