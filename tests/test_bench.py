@@ -66,7 +66,8 @@ def test_flops_are_counted_from_the_network_and_match_the_hand_count(world):
 def test_bytes_are_weights_and_memory(world):
     generator, decoder = floor.count(world, controls(world)[0])
     weights = sum(p.nbytes for n, p in world.generator.named_parameters() if "scene" not in n)
-    assert generator.bytes == weights + world.cache.keys.nbytes + world.cache.values.nbytes
+    memory = (world.cache.keys, world.cache.values, world.cache.prefix)
+    assert generator.bytes == weights + sum(m.nbytes for m in memory)
     weights = sum(p.nbytes for p in world.vae.decoder.parameters())
     assert decoder.bytes == weights + 2 * sum(s.nbytes for s in world.decoder)
 

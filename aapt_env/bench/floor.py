@@ -57,7 +57,7 @@ def count(world: World, rows: np.ndarray) -> tuple[Work, Work]:
     network, cache = world.generator, world.cache
     scene = ("trunk.scene_table.weight", "trunk.scene_modulation")  # read at a reset only
     weights = [p for name, p in network.named_parameters() if name not in scene]
-    memory = [cache.keys, cache.values]
+    memory = [cache.keys, cache.values, cache.prefix]
     states = [*world.decoder, *world.decoder]  # read and written
     return (
         Work(generator.get_total_flops(), size([*weights, *memory])),

@@ -1,7 +1,7 @@
 """What a latent's tokens can see: three roads, one answer.
 
 `Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
-fixed memory (play). All have `angles` for the queries and `append(layer, keys, values) -> (keys, values, bias)`.
+fixed memory (play). All have a `turn` for the queries and `append(layer, keys, values) -> (keys, values, bias)`.
 Tokens of position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aapt_env.model.rope import Rope, rotate
+from aapt_env.model.rope import Rope, rotate, turn
 
 KV = list[tuple[Tensor, Tensor]]  # per layer: keys (not rotated), values [B, heads, n, d]
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
@@ -25,7 +25,7 @@ Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], ad
 class Scene:
     """The scene tokens' own pass: they see only themselves, and their keys and values are collected."""
 
-    angles = None
+    turn = None
 
     def __init__(self):
         self.kv: KV = []
@@ -43,8 +43,8 @@ class Clip:
         position = torch.arange(1, length + 1, device=rope.grid.device, dtype=torch.float32)
         if scene[0][0].dtype == torch.float64:
             position = position.double()
-        self.angles = rope.tokens(position).flatten(0, 1)  # [T*N, d/2]
-        self.scene_angles = rope.scene(torch.zeros_like(position[:1]))[0]
+        self.turn = turn(rope.tokens(position).flatten(0, 1))  # [T*N, d/2]
+        self.scene_turn = turn(rope.scene(torch.zeros_like(position[:1]))[0])
         self.scene = scene
         self.bias = self.mask(length, rope.grid.shape[0], position) if causal else None
 
@@ -58,7 +58,7 @@ class Clip:
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
         """Put the scene before the clip."""
         scene_k, scene_v = self.scene[layer]
-        keys = torch.cat([rotate(scene_k, self.scene_angles), rotate(k, self.angles)], dim=2)
+        keys = torch.cat([rotate(scene_k, self.scene_turn), rotate(k, self.turn)], dim=2)
         return keys, torch.cat([scene_v, v], dim=2), self.bias
 
 
@@ -75,22 +75,23 @@ class GrowingCache:
         self.prepare()
 
     def prepare(self) -> None:
-        """The angles of the coming position: its own, and the prefix's, moved along once it is W + 2 behind."""
+        """The turns of the coming position: its own, and the prefix's, moved along once it is W + 2 behind."""
         k = self.scene[0][0]
         kind = torch.float64 if k.dtype == torch.float64 else torch.float32
         position = torch.tensor(self.age + 1, device=k.device, dtype=kind)
         moved = (position - (self.window + 2)).clamp(min=0)
-        self.angles = self.rope.tokens(position)
-        self.scene_angles, self.sink_angles = self.rope.scene(moved), self.rope.tokens(moved + 1)
+        self.turn = turn(self.rope.tokens(position))
+        self.scene_turn = turn(self.rope.scene(moved))
+        self.sink_turn = turn(self.rope.tokens(moved + 1))
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
         """Add the coming position's keys and values to `layer`; return all that it sees."""
         scene_k, scene_v = self.scene[layer]
         blocks = self.blocks[layer]
-        blocks.append((k if self.age == 0 else rotate(k, self.angles), v))
+        blocks.append((k if self.age == 0 else rotate(k, self.turn), v))
         if len(blocks) > self.window + 2:
             del blocks[1]
-        prefix = [rotate(scene_k, self.scene_angles), rotate(blocks[0][0], self.sink_angles)]
+        prefix = [rotate(scene_k, self.scene_turn), rotate(blocks[0][0], self.sink_turn)]
         keys = torch.cat(prefix + [b[0] for b in blocks[1:]], dim=2)
         return keys, torch.cat([scene_v] + [b[1] for b in blocks], dim=2), None
 
@@ -117,8 +118,11 @@ class RingCache:
 
         [ scene | sink | ring of W + 1: position p >= 2 sits in ring block (p - 2) mod (W + 1) ]
 
-    Keys of scene and sink are stored as they are and turned at each step; those of the ring are stored turned.
+    Keys are stored turned, ready to be seen. Those of scene and sink turn anew at each step; `prefix` holds them as
+    they were made.
     """
+
+    STATE = ("keys", "values", "prefix", "age")
 
     def __init__(self, rope: Rope, scene: KV, window: int):
         k = scene[0][0]
@@ -126,6 +130,7 @@ class RingCache:
         self.rope, self.window, self.tokens = rope, window, rope.grid.shape[0]
         shape = (len(scene), batch, heads, self.scenes + (window + 2) * self.tokens, dim)
         self.keys, self.values = k.new_zeros(shape), k.new_zeros(shape)
+        self.prefix = k.new_zeros(*shape[:3], self.scenes + self.tokens, dim)
         self.age = torch.zeros(batch, dtype=torch.int64, device=k.device)
         self.rows = torch.arange(batch, device=k.device)
         self.put_scene(self.rows, scene)
@@ -134,24 +139,25 @@ class RingCache:
     def put_scene(self, rows: Tensor, scene: KV) -> None:
         """Write scene keys and values [n, heads, S, d] of `rows` [n]."""
         for layer, (k, v) in enumerate(scene):
-            self.keys[layer, rows, :, : self.scenes] = k
+            self.prefix[layer, rows, :, : self.scenes] = k
             self.values[layer, rows, :, : self.scenes] = v
 
     def prepare(self) -> None:
-        """Per row: where the coming position goes, its angles, the prefix's angles, and which blocks are filled."""
+        """Per row: where the coming position goes, its turn, the prefix turned, and which blocks are filled."""
         age, w = self.age, self.window
         kind = torch.float64 if self.keys.dtype == torch.float64 else torch.float32
         position = (age + 1).to(kind)
         moved = (position - (w + 2)).clamp(min=0)
-        self.angles = self.rope.tokens(position)[:, None]  # [B, 1, N, d/2]
+        self.turn = turn(self.rope.tokens(position)[:, None])  # [B, 1, N, d/2]
         scene = self.rope.scene(moved).expand(-1, self.scenes, -1)
-        self.prefix_angles = torch.cat([scene, self.rope.tokens(moved + 1)], dim=1)[:, None]
+        angles = torch.cat([scene, self.rope.tokens(moved + 1)], dim=1)[:, None]
+        self.keys[:, :, :, : self.prefix.shape[3]] = rotate(self.prefix, turn(angles))
         self.slot = torch.where(age == 0, 0, 1 + (age - 1) % (w + 1))
         self.first = (age == 0)[:, None, None, None]
         filled = (age + 1).clamp(max=w + 2) * self.tokens + self.scenes
         column = torch.arange(self.keys.shape[3], device=age.device)
         hidden = column[None, :] >= filled[:, None]
-        self.bias = torch.zeros(hidden.shape, device=age.device, dtype=kind)
+        self.bias = self.keys.new_zeros(hidden.shape)
         self.bias = self.bias.masked_fill(hidden, -torch.inf)[:, None, None]  # [B, 1, 1, slots]
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
@@ -165,12 +171,11 @@ class RingCache:
                 "RingCache overwrites its memory: train with GrowingCache, play under no_grad"
             )
         keys, values = self.keys[layer], self.values[layer]
-        stored = torch.where(self.first, k, rotate(k, self.angles))
-        self.blocks(keys)[self.rows, :, self.slot] = stored.to(keys.dtype)
+        sink = self.prefix[layer, :, :, self.scenes :]
+        sink.copy_(torch.where(self.first, k.to(sink.dtype), sink))
+        self.blocks(keys)[self.rows, :, self.slot] = rotate(k, self.turn).to(keys.dtype)
         self.blocks(values)[self.rows, :, self.slot] = v.to(values.dtype)
-        cut = self.scenes + self.tokens
-        seen = torch.cat([rotate(keys[:, :, :cut], self.prefix_angles), keys[:, :, cut:]], dim=2)
-        return seen, values, self.bias
+        return keys, values, self.bias
 
     def blocks(self, memory: Tensor) -> Tensor:
         """[B, heads, S + (W+2)N, d] -> a view [B, heads, W+2, N, d] of what follows the scene."""
@@ -184,21 +189,22 @@ class RingCache:
     def put(self, row: int, other: RingCache) -> None:
         """Make `row` what the one row of `other` is: a new episode begins there, and no other row changes."""
         self.keys[:, row], self.values[:, row] = other.keys[:, 0], other.values[:, 0]
-        self.age[row] = other.age[0]
+        self.prefix[:, row], self.age[row] = other.prefix[:, 0], other.age[0]
         self.prepare()
 
     def select(self, rows: Tensor) -> RingCache:
         """A new cache of copies of `rows` [n], repeats allowed: fork."""
         other = object.__new__(RingCache)
         other.__dict__.update(self.__dict__)
-        other.keys, other.values = self.keys[:, rows].clone(), self.values[:, rows].clone()
-        other.age, other.rows = self.age[rows].clone(), torch.arange(len(rows), device=rows.device)
+        other.keys, other.values = self.keys[:, rows], self.values[:, rows]  # indexing copies
+        other.prefix = self.prefix[:, rows]
+        other.age, other.rows = self.age[rows], torch.arange(len(rows), device=rows.device)
         other.prepare()
         return other
 
     def state(self) -> dict[str, Tensor]:
         """A copy of all that the future depends on."""
-        return {"keys": self.keys.clone(), "values": self.values.clone(), "age": self.age.clone()}
+        return {name: getattr(self, name).clone() for name in self.STATE}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go back to what `state()` gave.
@@ -206,7 +212,7 @@ class RingCache:
         Raises:
             ValueError: shapes differ, that is another batch size or another world.
         """
-        for name in ("keys", "values", "age"):
+        for name in self.STATE:
             mine = getattr(self, name)
             if name not in state or state[name].shape != mine.shape:
                 got = tuple(state[name].shape) if name in state else None

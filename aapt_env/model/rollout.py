@@ -76,21 +76,18 @@ LOW = 0xFFFFFFFF
 
 
 def philox(counter: list[Tensor], key: tuple[Tensor, Tensor]) -> list[Tensor]:
-    """Four 32-bit words per counter of four words, any device, any shape."""
+    """Four 32-bit words per counter of four words, any device, any shape.
+
+    A product wraps around in int64, but its 64 bits are those of the unsigned product.
+    """
     a, b, c, d = counter
     k0, k1 = key
     for _ in range(10):
-        x, y = product(0xD2511F53, a), product(0xCD9E8D57, c)
-        a, b, c, d = y[0] ^ b ^ k0, y[1], x[0] ^ d ^ k1, x[1]
-        k0, k1 = (k0 + 0x9E3779B9) & LOW, (k1 + 0xBB67AE85) & LOW
+        x, y = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b = (y >> 32 ^ b ^ k0) & LOW, y & LOW
+        c, d = (x >> 32 ^ d ^ k1) & LOW, x & LOW
+        k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
     return [a, b, c, d]
-
-
-def product(m: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low word of m * x; x is split, since int64 holds no full 64-bit unsigned product."""
-    low, high = (x & 0xFFFF) * m, (x >> 16) * m
-    total = high + (low >> 16)
-    return total >> 16, ((total & 0xFFFF) << 16) | (low & 0xFFFF)
 
 
 def noise_at(seed: Tensor, position: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+Turn = tuple[Tensor, Tensor]  # cos and sin, each broadcastable to [..., n, d/2]
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
+
+def turn(angles: Tensor) -> Turn:
+    """Angles in radians -> what `rotate` takes: computed once for all layers."""
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, by: Turn) -> Tensor:
     """Turn each pair of features by its angle.
 
     Args:
         x: [..., n, d].
-        angles: broadcastable to [..., n, d/2], radians.
+        by: cos and sin of the angles.
 
     Returns:
         [..., n, d] in the dtype of x.
     """
-    cos, sin = angles.cos(), angles.sin()
+    cos, sin = by
     a, b = x.float().chunk(2, dim=-1) if x.dtype != torch.float64 else x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
 

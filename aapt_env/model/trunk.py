@@ -91,8 +91,8 @@ class Block(nn.Module):
         q, k, v = qkv.unbind(0)
         q, k = normalise(q, self.query_norm), normalise(k, self.key_norm)
         keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
-        if seen.angles is not None:
-            q = rotate(q, seen.angles)
+        if seen.turn is not None:
+            q = rotate(q, seen.turn)
         y = attend(q, keys, values, bias)
         return self.out(rearrange(y, "b h (t n) d -> b t n (h d)", t=length))
 
