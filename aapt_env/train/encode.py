@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tqdm import tqdm
 
 from aapt_env.data.episodes import Episodes
 from aapt_env.model.vae import VAE
+from aapt_env.train import state
 from aapt_env.train.clips import EncodedEpisode
 
 
@@ -53,19 +53,17 @@ def encode_all(
     """Encode the episodes that `folder` does not hold yet, and return all."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / "vae.json"
-    stamp = {"vae": fingerprint(vae)}
-    if not mark.is_file() or json.loads(mark.read_text()) != stamp:
+    stamp = json.dumps({"vae": fingerprint(vae)})
+    if not mark.is_file() or mark.read_text() != stamp:
         for old in folder.glob("*.safetensors"):
             old.unlink()
-        mark.write_text(json.dumps(stamp))
+        mark.write_text(stamp)
     out = []
     for index, pixels in zip(tqdm(indices, desc="encode", unit="episode"), frames, strict=True):
         path = folder / f"episode-{index:06d}.safetensors"
         if not path.is_file():
             latents, alone = encode_frames(vae, pixels, bf16)
-            partial = path.with_suffix(".partial")
-            save_file({"latents": latents, "alone": alone}, partial)
-            os.replace(partial, path)
+            state.write(path, {"latents": latents, "alone": alone})
         out.append(episode(episodes, index, load_file(path)))
     return out
 

@@ -97,10 +97,20 @@ def train(stage: Stage, run: Run) -> bool:
     step, steps = 0, run.steps
     if path.is_file():
         meta = state.load(path, stage.modules, optimizers)
+        if meta.get("stage", stage.name) != stage.name:
+            raise ValueError(
+                f"{path} is of stage {meta['stage']}, not of {stage.name}; remove it to start over"
+            )
         step, steps = int(meta["step"]), int(meta["steps"]) or run.steps
     if steps is not None and step >= steps:
         return True
-    log = Log(run.folder, step)
+    with contextlib.closing(Log(run.folder, step)) as log:
+        return _run(stage, run, log, path, step, steps)
+
+
+def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | None) -> bool:
+    """The steps from `step` on; the rest of `train`."""
+    optimizers = {turn.name: turn.optimizer for turn in stage.turns}
     base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in stage.turns}
     saved = pictured = time.monotonic()
     ticks: list[float] = []
@@ -209,7 +219,7 @@ class Log:
         kept = []
         if self.path.is_file():  # after a kill: forget lines past the step that was saved
             for line in self.path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line
                     if json.loads(line)["step"] <= step:
                         kept.append(line)
         self.path.write_text("".join(line + "\n" for line in kept))
@@ -234,3 +244,8 @@ class Log:
         if self.board is not None:
             for key, value in line.items():
                 self.board.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        """Write out what TensorBoard still holds."""
+        if self.board is not None:
+            self.board.close()

@@ -44,7 +44,9 @@ class Recipe:
     def __post_init__(self):
         total = sum(getattr(self, stage).share for stage in STAGES)
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"recipe {self.name}: shares of the stages add up to {total}, expected 1")
+            raise ValueError(
+                f"recipe {self.name}: shares of the stages add up to {total}, expected 1"
+            )
 
     def sizes(self, spec: WorldSpec) -> tuple[WorldSpec, TrunkConfig, VAEConfig]:
         """A game's or dataset's spec as this recipe's world has it, and the sizes of its networks."""

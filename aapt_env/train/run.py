@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
 import platform
 import time
 from pathlib import Path
@@ -17,20 +17,20 @@ from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE
-from aapt_env.starts import PREFIX, Start
+from aapt_env.paths import data_dir, run_dir
 from aapt_env.train import loop, state
 from aapt_env.train.adversarial import AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
+from aapt_env.train.beginnings import beginnings
 from aapt_env.train.clips import FrameClips, LatentClips
-from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
+from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
 GENERATED = STAGES[1:4]  # stages whose weights can play
-STARTS = 64
 
 
 def train(
@@ -64,19 +64,24 @@ def train(
     """
     begun = time.monotonic()
     deadline = begun + time_limit if time_limit else float("inf")
-    training = Training(game, recipe, budget, Path(out or f"runs/{game}"), device, seed)
-    names = training.plan(stage, resume)
-    training.open_data(Path(data or f"data/{game}"), deadline)
+    training = Training(game, recipe, budget, Path(out or run_dir(game)), device, seed)
+    folder = training.folder
+    names = folder.plan(stage, resume)
+    if not training.open_data(Path(data or data_dir(game)), deadline):
+        print("stopped by the time limit while recording; the same with --resume goes on")
+        return
+    folder.begin(stage, resume)
     for name in names:
+        before = folder.complete(name)
         done = training.run_stage(name, deadline)
-        if name in GENERATED:
-            training.write_checkpoint(name)
-        elif name == "imitate" and (training.out / "checkpoint" / "config.json").is_file():
-            training.write_policy()
-        if not done:
-            print(f"stopped by the time limit in stage {name}; --resume goes on")
+        training.write(name, before)
+        late = not before and name != names[-1] and time.monotonic() > deadline
+        if late or not done:
+            print(
+                f"stopped by the time limit {'after' if done else 'in'} stage {name}; --resume goes on"
+            )
             return
-    print(f"trained {', '.join(names)}; the world is in {training.out / 'checkpoint'}")
+    print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")
 
 
 class Training:
@@ -91,50 +96,30 @@ class Training:
         device: str,
         seed: int,
     ):
-        self.game, self.out, self.seed = game, out, seed
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
-        self.budget = budget or self.recipe.budget
+        self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
+        self.checkpoint = out / "checkpoint"
         self.device = pick(device)
         self.bf16 = fast_bf16(self.device)
         self.frames: dict[str, list] = {}
 
-    def plan(self, stage: str | None, resume: bool) -> list[str]:
-        """The stages to run; refuses to overwrite a run by accident."""
-        if stage is not None and stage not in STAGES:
-            raise ValueError(f"unknown stage {stage!r}; the recipe has {', '.join(STAGES)}")
-        mark = self.out / "run.json"
-        about = json.loads(json.dumps(dataclasses.asdict(self.recipe)))
-        if mark.is_file():
-            before = json.loads(mark.read_text())
-            if not resume and stage is None:
-                raise ValueError(
-                    f"{self.out} holds a run; go on with --resume, or choose another --out"
-                )
-            self.budget = before["budget"] if resume else self.budget
-            sizes = [k for k in about if k not in STAGES and before["recipe"].get(k) != about[k]]
-            if sizes:
-                raise ValueError(
-                    f"{self.out} was begun with other {', '.join(sizes)}; use the same recipe, or another --out"
-                )
-        if stage is not None and not resume:
-            (self.out / stage / "state.safetensors").unlink(missing_ok=True)
-        self.out.mkdir(parents=True, exist_ok=True)
-        mark.write_text(
-            json.dumps(
-                {"game": self.game, "budget": self.budget, "seed": self.seed, "recipe": about},
-                indent=1,
-            )
-        )
-        return list(STAGES) if stage is None else [stage]
-
-    def open_data(self, data: Path, deadline: float) -> None:
-        """Open the dataset, recording it first when there is none."""
-        r = self.recipe
-        if not (data / "meta" / "aapt.json").is_file():
+    def open_data(self, data: Path, deadline: float) -> bool:
+        """Open the dataset, recording it first when there is none. Returns whether it is complete."""
+        r, recording, where = self.recipe, self.folder.recording, str(data.resolve())
+        stopped = recording.is_file() and recording.read_text() == where
+        if stopped or not (data / "meta" / "aapt.json").is_file():
             from aapt_env.data.record import record
 
-            record(game=self.game, out=data, frames=r.frames, height=r.size, width=r.size, k=r.k,
-                   max_seconds=r.max_seconds)  # fmt: skip
+            recording.write_text(where)
+            left = deadline - time.monotonic()
+            made = record(
+                game=self.folder.game, out=data, frames=r.frames, height=r.size, width=r.size, k=r.k,
+                max_seconds=r.max_seconds, workers=min(os.cpu_count() or 1, 1 + r.frames // 10_000),
+                time_limit=None if left == float("inf") else max(left, 1.0),
+            )  # fmt: skip
+            if made.frames < r.frames:
+                return False
+            recording.unlink()
         self.episodes = Episodes.open(data)
         spec = self.episodes.spec
         if (spec.height, spec.width, spec.k) != (r.size, r.size, r.k):
@@ -142,10 +127,15 @@ class Training:
                 f"{data} has frames of {spec.height}x{spec.width} with k={spec.k}; recipe {r.name!r} wants "
                 f"{r.size}x{r.size} with k={r.k}: record again, or choose another recipe"
             )
+        if len(self.episodes) < 2:
+            raise ValueError(
+                f"{data} has {len(self.episodes)} episodes; training needs 2 or more, one of them held out: record on"
+            )
         self.train_indices, self.held_indices = self.episodes.split()
         self.spec, self.sizes, coder = r.sizes(spec)
-        torch.manual_seed(self.seed)
+        torch.manual_seed(self.folder.seed)
         self.vae = VAE(coder).to(self.device)
+        return True
 
     def decoded(self, part: str) -> list:
         """The frames of the train or held-out episodes, decoded once."""
@@ -154,17 +144,13 @@ class Training:
             self.frames[part] = load_frames(self.episodes, indices)
         return self.frames[part]
 
-    def state_of(self, stage: str) -> Path:
-        """Where a stage keeps its state."""
-        return self.out / stage / "state.safetensors"
-
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
-        torch.manual_seed(self.seed + 1)
+        torch.manual_seed(self.folder.seed + 1)
         made = Generator(self.sizes, self.spec.control).to(self.device)
         if stage is not None:
             state.load_module(
-                self.state_of(stage), "generator" if stage == "consistency" else name, made
+                self.folder.state_of(stage), "generator" if stage == "consistency" else name, made
             )
         return made
 
@@ -172,13 +158,13 @@ class Training:
         """Encode every episode once, with the trained VAE, and make the dreamer."""
         if hasattr(self, "clips"):
             return
-        state.load_module(self.state_of("autoencode"), "vae", self.vae)
+        state.load_module(self.folder.state_of("autoencode"), "vae", self.vae)
         self.vae.eval().requires_grad_(False)
         encoded = {}
         for part, indices in (("train", self.train_indices), ("held", self.held_indices)):
             frames = LazyFrames(self, part)
             encoded[part] = encode_all(
-                self.vae, self.episodes, indices, frames, self.out / "latents", self.bf16
+                self.vae, self.episodes, indices, frames, self.folder.path / "latents", self.bf16
             )
         self.frames.clear()
         self.clips = LatentClips(encoded["train"], self.device)
@@ -193,6 +179,7 @@ class Training:
             return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
         if name == "imitate":
             controls = [self.episodes.controls(i) for i in self.train_indices]
+            torch.manual_seed(self.folder.seed + 3)
             policy = Policy(self.spec.control, r.k, r.imitate.width).to(self.device)
             return ImitateStage(r.imitate, policy, self.decoded("train"), controls, self.device)
         self.latents()
@@ -201,6 +188,7 @@ class Training:
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
+        torch.manual_seed(self.folder.seed + 2)  # whatever was built before it in this process
         critic = Critic(self.sizes, self.spec.control, r.adversarial.heads).to(self.device)
         critic.start_from(self.generator("diffusion"))
         return AdversarialStage(
@@ -209,68 +197,58 @@ class Training:
 
     def run_stage(self, name: str, deadline: float) -> bool:
         """Run one stage to its end or to the deadline; a complete one is not built again."""
-        path = self.state_of(name)
-        if path.is_file():
-            meta = state.read_meta(path)
-            if meta["step"] == meta["steps"]:
-                return True
+        ceiling = self.folder.path / "autoencode" / "psnr.json"
+        if self.folder.complete(name) and (name != "autoencode" or ceiling.is_file()):
+            return True
         settings = getattr(self.recipe, name)
         stage = self.stage(name)
         done = loop.train(
             stage,
             loop.Run(
-                folder=self.out / name, seed=self.seed, steps=settings.steps, deadline=deadline,
-                seconds=settings.share * self.budget, device=self.device, bf16=self.bf16,
+                folder=self.folder.path / name, seed=self.folder.seed, steps=settings.steps, deadline=deadline,
+                seconds=settings.share * self.folder.budget, device=self.device, bf16=self.bf16,
             ),
         )  # fmt: skip
         if name == "autoencode" and done:
             held = FrameClips(self.decoded("held"), self.recipe.k)
             psnr = held_out_psnr(self.vae.eval(), held, self.device)
-            (path.parent / "psnr.json").write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
+            ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
             print(f"VAE on held-out episodes: {psnr:.2f} dB")
         return done
 
-    def starts(self) -> list[Start]:
-        """Beginnings out of held-out episodes, spread over them."""
-        k, span = self.spec.k, PREFIX * self.spec.k
-        longest = [i for i in self.held_indices if self.episodes.index[i].length > 2 * span]
-        pool = longest or self.held_indices
-        dice, found = Dice.of(self.seed, "starts", 0), []
-        for n in range(STARTS):
-            i = pool[n % len(pool)]
-            room = max(1, (self.episodes.index[i].length - 2 * span) // k)
-            first = k * int(dice.pick.integers(min(room, 20 * self.spec.frame_fps // k)))
-            about = self.episodes.index[i]
-            found.append(Start(
-                frames=self.episodes.frames(i, first, first + span + 1),
-                controls=self.episodes.controls(i)[: first + span], seed=about.seed, scene=about.scene,
-            ))  # fmt: skip
-        return found
+    def write(self, name: str, before: bool) -> None:
+        """Put what a stage learned into the checkpoint, unless it was complete `before` and a later one is there."""
+        if name in GENERATED:
+            later = GENERATED[GENERATED.index(name) + 1 :]
+            if not (before and any(self.folder.state_of(other).is_file() for other in later)):
+                self.write_checkpoint(name)
+        elif name == "imitate" and (self.checkpoint / "config.json").is_file():
+            self.write_policy()
 
     def write_checkpoint(self, stage: str) -> None:
         """Write the stage's averaged weights as a world that plays."""
         if not hasattr(self, "clips"):
-            state.load_module(self.state_of("autoencode"), "vae", self.vae)
-        meta = state.read_meta(self.state_of(stage))
+            state.load_module(self.folder.state_of("autoencode"), "vae", self.vae)
+        meta = state.read_meta(self.folder.state_of(stage))
         training = {
-            "recipe": self.recipe.name, "stage": stage, "step": int(meta["step"]), "seed": self.seed,
-            "budget_seconds": self.budget, "frames": sum(e.length for e in self.episodes.index),
+            "recipe": self.recipe.name, "stage": stage, "step": int(meta["step"]), "seed": self.folder.seed,
+            "budget_seconds": self.folder.budget, "frames": sum(e.length for e in self.episodes.index),
             "device": str(self.device), "machine": platform.processor() or platform.machine(),
         }  # fmt: skip
         checkpoint.save(
-            self.out / "checkpoint",
+            self.checkpoint,
             self.spec,
             self.generator(stage),
             self.vae,
-            self.starts(),
+            beginnings(self.episodes, self.held_indices or self.train_indices, self.folder.seed),
             training,
         )
 
     def write_policy(self) -> None:
         """Add the cloned player to the checkpoint."""
         policy = Policy(self.spec.control, self.spec.k, self.recipe.imitate.width)
-        state.load_module(self.state_of("imitate"), "policy", policy)
-        checkpoint.save_policy(self.out / "checkpoint", policy)
+        state.load_module(self.folder.state_of("imitate"), "policy", policy)
+        checkpoint.save_policy(self.checkpoint, policy)
 
 
 class LazyFrames:

@@ -1,0 +1,34 @@
+"""Where the dreams of a checkpoint begin: places in held-out episodes, spread over them."""
+
+from __future__ import annotations
+
+from aapt_env.data.episodes import Episodes
+from aapt_env.starts import PREFIX, Start
+from aapt_env.train.dice import Dice
+
+STARTS = 64
+LATEST = 20  # seconds into an episode
+
+
+def beginnings(episodes: Episodes, indices: list[int], seed: int) -> list[Start]:
+    """Starts out of episodes `indices`: of those with room for a dream where there are any.
+
+    Raises:
+        ValueError: no episode is as long as a start.
+    """
+    k, span = episodes.spec.k, PREFIX * episodes.spec.k
+    pools = [[i for i in indices if episodes.index[i].length > least] for least in (2 * span, span)]
+    pools += [[i for i in range(len(episodes)) if episodes.index[i].length > span]]
+    pool = next(filter(None, pools), None)
+    if pool is None:
+        raise ValueError(f"no episode has the {span + 1} frames of a start; record longer ones")
+    dice, found = Dice.of(seed, "starts", 0), []
+    for n in range(STARTS):
+        i = pool[n % len(pool)]
+        about = episodes.index[i]
+        room = max(1, (about.length - 2 * span) // k)
+        first = k * int(dice.pick.integers(min(room, LATEST * episodes.spec.frame_fps // k)))
+        frames = episodes.frames(i, first, first + span + 1)
+        controls = episodes.controls(i)[: first + span]
+        found.append(Start(frames=frames, controls=controls, seed=about.seed, scene=about.scene))
+    return found
