@@ -75,12 +75,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
         """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the three roads of cache.py."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.table)[
-            :, :, :, None
-        ].unbind(2)
+        modulation = (modulation + self.table.to(modulation.dtype))[:, :, :, None]
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(2)
         x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
         hidden = modulate(x, shift_m, scale_m).to(self.up.weight.dtype)
-        hidden = F.gelu(self.up(hidden), approximate="tanh")
+        hidden = F.gelu(self.up(hidden))
         return x + gate_m * self.down(hidden)
 
     def attention(self, x: Tensor, seen) -> Tensor:
@@ -98,8 +97,8 @@ class Block(nn.Module):
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm without weights, then scale and shift."""
-    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+    """LayerNorm without weights, then scale and shift, in their dtype."""
+    return F.layer_norm(x, x.shape[-1:]).to(scale.dtype) * (1 + scale) + shift
 
 
 def normalise(x: Tensor, norm: nn.RMSNorm) -> Tensor:
