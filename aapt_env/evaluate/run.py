@@ -76,7 +76,9 @@ def measure(found: Pairs, fps: int, seconds: float) -> dict[str, dict[str, dict]
             "sharpness_ratio_vae": measures.ratio(measures.sharpness(ceiling), measures.sharpness(game)),
         }
         a, b = measures.pooled(dream), measures.pooled(game)
-        rows["frechet"] = {"value": measures.frechet(a, b), "n": int(alive.sum())}
+        count = int(alive.sum())
+        rows["frechet"] = {"value": measures.frechet(a, b), "n": count}
+        rows["frechet_vae"] = {"value": measures.frechet(measures.pooled(ceiling), b), "n": count}
         for metric, value in rows.items():
             out.setdefault(metric, {})[name] = value
     return out

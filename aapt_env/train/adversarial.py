@@ -29,7 +29,8 @@ class Adversarial:
     steps: int | None = None
     batch: int = 12
     length: int = 14  # latents that the critic judges, at most W + 2
-    leads: tuple[int, ...] = (0,)  # latents dreamt before, without gradient; one of these per step
+    leads: tuple[int, ...] = (0,)  # latents dreamt before them; one of these per step
+    overlap: int = 0  # judged latents that belong to the lead (the paper's 1 s), where there is one
     given: int = 5  # the dream begins with 1 ... given real latents
     lr: float = 5e-5  # generator
     critic_lr: float = 1e-4
@@ -78,10 +79,11 @@ class AdversarialStage(Stage):
         critic: Critic,
         train: LatentClips,
         dreamer: Dreamer,
+        name: str = "adversarial",
     ):
         ema = copy.deepcopy(generator)
         modules = {"generator": generator, "critic": critic, "ema": ema}
-        super().__init__(name="adversarial", modules=modules)
+        super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.train, self.dreamer = train, dreamer
         adam = {"betas": (0.0, 0.99), "weight_decay": 0.0, "fused": True}
@@ -105,25 +107,19 @@ class AdversarialStage(Stage):
         return Match(clip.latents[:, cut], fake, clip.controls[:, cut], clip.scene, given)
 
     def dream(self, clip: Clip, noise: Tensor, lead: int, given: int) -> Tensor:
-        """The last 1 + T latents of a rollout; what leads up to them carries no gradient."""
+        """The last 1 + T latents of a rollout; lead and overlap carry no gradient, only their memory does its work."""
         generator, start = self.generator, clip.latents[:, :given]
-        window = generator.config.window
+        window, free = generator.config.window, lead + self.config.overlap if lead else 0
         cache = GrowingCache(generator.trunk.rope, generator.trunk.scene(clip.scene), window)
-        if lead:
+        before = start[:, :0]
+        if free:
+            head = clip.controls[:, :free], noise[:, :free]
             with torch.no_grad():
-                ahead = rollout(
-                    generator, start, clip.controls[:, :lead], noise[:, :lead], cache, given
-                )
-            cache, start, given = cache.detach(), ahead[:, -1:], 1
-        return rollout(
-            generator,
-            start,
-            clip.controls[:, lead:],
-            noise[:, lead:],
-            cache,
-            given,
-            self.config.detach,
-        )
+                ahead = rollout(generator, start, *head, cache, given)
+            cache, before, start, given = cache.detach(), ahead[:, lead:-1], ahead[:, -1:], 1
+        tail = clip.controls[:, free:], noise[:, free:]
+        made = rollout(generator, start, *tail, cache, given, self.config.detach)
+        return torch.cat([before, made], dim=1)
 
     def judge(
         self, match: Match, parts: list[Tensor], t: Tensor, controls: list[Tensor] | None = None

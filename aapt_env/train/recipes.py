@@ -13,7 +13,7 @@ from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
 from aapt_env.train.imitate import Imitate
 
-STAGES = ("autoencode", "diffusion", "consistency", "adversarial", "imitate")
+STAGES = ("autoencode", "diffusion", "consistency", "adversarial", "long", "imitate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class Recipe:
     diffusion: Diffusion
     consistency: Consistency
     adversarial: Adversarial
+    long: Adversarial
     imitate: Imitate
 
     def __post_init__(self):
@@ -91,7 +92,8 @@ def smoke() -> Recipe:
         autoencode=Autoencode(share=0.25, steps=3, batch=2, latents=2),
         diffusion=Diffusion(share=0.25, steps=3, batch=4, length=6),
         consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
-        adversarial=Adversarial(share=0.15, steps=3, batch=2, length=6, leads=(0, 6), given=3),
+        adversarial=Adversarial(share=0.1, steps=3, batch=2, length=6, given=3),
+        long=Adversarial(share=0.05, steps=3, batch=2, length=6, leads=(0, 6), overlap=2, given=3),
         imitate=Imitate(share=0.1, steps=3, batch=8, width=8),
     )
 
@@ -104,11 +106,13 @@ def cpu() -> Recipe:
         frames=200_000,
         max_seconds=45,
         budget=2 * 3600,
-        autoencode=Autoencode(share=0.3),
-        diffusion=Diffusion(share=0.24),
-        consistency=Consistency(share=0.08),
-        adversarial=Adversarial(share=0.35),
-        imitate=Imitate(share=0.03),
+        depth=4,
+        autoencode=Autoencode(share=0.35),
+        diffusion=Diffusion(share=0.22, batch=16),
+        consistency=Consistency(share=0.07, batch=12),
+        adversarial=Adversarial(share=0.2),
+        long=Adversarial(share=0.14, leads=(0, 14, 28, 42), overlap=6),
+        imitate=Imitate(share=0.02),
     )
 
 
@@ -129,7 +133,8 @@ def h100() -> Recipe:
         autoencode=Autoencode(share=0.3, batch=32, latents=4),
         diffusion=Diffusion(share=0.28, batch=64, length=16, shift=6.0),
         consistency=Consistency(share=0.1, batch=64, length=16, shift=6.0),
-        adversarial=Adversarial(share=0.3, batch=32, length=16, leads=(0, 16)),
+        adversarial=Adversarial(share=0.2, batch=32, length=16),
+        long=Adversarial(share=0.1, batch=32, length=16, leads=(0, 16, 32, 64), overlap=6),
         imitate=Imitate(share=0.02),
     )
 

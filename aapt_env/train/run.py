@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE
 from aapt_env.paths import data_dir, run_dir
 from aapt_env.train import loop, state
-from aapt_env.train.adversarial import AdversarialStage
+from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
 from aapt_env.train.beginnings import beginnings
 from aapt_env.train.clips import FrameClips, LatentClips
@@ -30,7 +31,7 @@ from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
-GENERATED = STAGES[1:4]  # stages whose weights can play
+GENERATED = STAGES[1:5]  # stages whose weights can play
 
 
 def train(
@@ -189,11 +190,18 @@ class Training:
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
         torch.manual_seed(self.folder.seed + 2)  # whatever was built before it in this process
-        critic = Critic(self.sizes, self.spec.control, r.adversarial.heads).to(self.device)
-        critic.start_from(self.generator("diffusion"))
-        return AdversarialStage(
-            r.adversarial, self.generator("consistency"), critic, self.clips, self.dreamer
-        )
+        return self.contest(name, getattr(r, name))
+
+    def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
+        """The adversarial stage, from consistency and diffusion weights; or the long one, from where that one ended."""
+        critic = Critic(self.sizes, self.spec.control, settings.heads).to(self.device)
+        if name == "long":
+            generator = self.generator("adversarial", "generator")
+            state.load_module(self.folder.state_of("adversarial"), "critic", critic)
+        else:
+            generator = self.generator("consistency")
+            critic.start_from(self.generator("diffusion"))
+        return AdversarialStage(settings, generator, critic, self.clips, self.dreamer, name)
 
     def run_stage(self, name: str, deadline: float) -> bool:
         """Run one stage to its end or to the deadline; a complete one is not built again."""
@@ -243,6 +251,8 @@ class Training:
             beginnings(self.episodes, self.held_indices or self.train_indices, self.folder.seed),
             training,
         )
+        own = self.folder.path / stage / "checkpoint"  # to be measured beside the other stages
+        shutil.copytree(self.checkpoint, own, dirs_exist_ok=True)
 
     def write_policy(self) -> None:
         """Add the cloned player to the checkpoint."""
