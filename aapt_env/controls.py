@@ -20,7 +20,7 @@ class KeysEncoder(nn.Module):
 
     map_channels = 0
 
-    def __init__(self, control: ControlSpec, dim: int):
+    def __init__(self, control: ControlSpec, dim: int, grid: tuple[int, int]):
         super().__init__()
         self.discrete = control.space == "Discrete"
         self.size = control.size
@@ -38,7 +38,7 @@ class VectorEncoder(nn.Module):
 
     map_channels = 0
 
-    def __init__(self, control: ControlSpec, dim: int):
+    def __init__(self, control: ControlSpec, dim: int, grid: tuple[int, int]):
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(control.size, dim), nn.SiLU(), nn.Linear(dim, dim))
 
@@ -50,8 +50,13 @@ class VectorEncoder(nn.Module):
 ENCODERS: dict[str, type[nn.Module]] = {"keys": KeysEncoder, "vector": VectorEncoder}
 
 
-def encoder(control: ControlSpec, dim: int) -> nn.Module:
+def encoder(control: ControlSpec, dim: int, grid: tuple[int, int]) -> nn.Module:
     """The encoder of a kind of control.
+
+    Args:
+        control: its space.
+        dim: width D of the vector.
+        grid: (h, w) of the maps, the latent grid.
 
     Raises:
         ValueError: no encoder is registered for the kind.
@@ -60,7 +65,7 @@ def encoder(control: ControlSpec, dim: int) -> nn.Module:
         raise ValueError(
             f"no encoder for control kind {control.kind!r}; there are {sorted(ENCODERS)}"
         )
-    return ENCODERS[control.kind](control, dim)
+    return ENCODERS[control.kind](control, dim, grid)
 
 
 def held(rows: Tensor, k: int) -> Tensor:

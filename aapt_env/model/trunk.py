@@ -126,7 +126,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.config = config
         dim = config.dim
-        self.control = encoder(control, dim)
+        self.control = encoder(control, dim, (config.rows, config.columns))
         channels = 2 * config.channels + self.control.map_channels
         self.enter = nn.Linear(channels * config.patch**2, dim)
         self.time = nn.Sequential(nn.Linear(128, dim), nn.SiLU(), nn.Linear(dim, dim))
