@@ -57,7 +57,10 @@ class LatentClips:
         self.alone = torch.cat([e.alone for e in episodes]).to(device)
         # one row of padding per episode keeps controls on the index of the latent they made
         self.controls = torch.cat(
-            [torch.cat([torch.zeros_like(e.controls[:1]), e.controls]) for e in episodes]
+            [
+                torch.cat([e.controls.new_zeros(1, *e.controls.shape[1:]), e.controls])
+                for e in episodes
+            ]
         ).to(device)
         self.scene = torch.stack([e.scene for e in episodes]).to(device)
         self.lengths = np.array([len(e.latents) for e in episodes])

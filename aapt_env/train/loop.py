@@ -179,10 +179,13 @@ def advance(
 
 def non_finite(what: str, stage: Stage, step: int, path: Path) -> NonFinite:
     """The sentence that says what happened and where to go back to."""
-    good = path if path.is_file() else "none yet"
+    good = (
+        f"The last good state is {path}: --resume goes on from it, with"
+        if path.is_file()
+        else "No state is saved yet: try"
+    )
     return NonFinite(
-        f"stage {stage.name}, step {step}: {what}; stopped. The last good state is {good}: "
-        "--resume goes on from it, with a lower learning rate in the recipe if this returns"
+        f"stage {stage.name}, step {step}: {what}; stopped. {good} a lower learning rate in the recipe if this returns"
     )
 
 

@@ -89,12 +89,6 @@ def test_starts_are_places_in_held_out_episodes(trained, dataset):
         assert np.abs(gap).mean() < 4
 
 
-def test_the_same_seed_gives_the_same_weights(trained, rolling, dataset, small, tmp_path):
-    train(rolling, small(), data=dataset, out=tmp_path / "other", device="cpu", seed=3)
-    for stage in STAGES:
-        assert same(weights(trained, stage), weights(tmp_path / "other", stage)), stage
-
-
 def test_a_run_is_not_overwritten_by_accident(again):
     out, go = again
     before = (out / "adversarial" / HOME).read_bytes()
@@ -113,7 +107,7 @@ def test_resume_of_a_complete_run_changes_nothing(again, capsys):
     assert {p: p.read_bytes() for p in out.rglob("*.safetensors")} == before
 
 
-@pytest.mark.parametrize("lost", STAGES)
+@pytest.mark.parametrize("lost", ["diffusion", "adversarial", "imitate"])
 def test_a_run_that_lost_its_later_stages_is_completed_to_the_same_weights(again, trained, lost):
     """As after a kill at the beginning of a stage: initial weights depend on the seed, not on what was built before."""
     out, go = again

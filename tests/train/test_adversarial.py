@@ -1,0 +1,192 @@
+"""The adversarial stage: signs, whose gradient goes where, and what the critic is not asked about."""
+
+import math
+
+import pytest
+import torch
+
+from aapt_env.model.critic import Critic
+from aapt_env.model.generator import Generator
+from aapt_env.model.trunk import TrunkConfig
+from aapt_env.spec import ControlSpec
+from aapt_env.train.adversarial import Adversarial, AdversarialStage, relativistic, squared_gap
+from aapt_env.train.clips import EncodedEpisode, LatentClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.loop import Run, advance
+
+CONTROL = ControlSpec(space="MultiBinary", size=2)
+CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
+
+
+def data():
+    rng = torch.Generator().manual_seed(0)
+    episode = EncodedEpisode(
+        torch.randn(20, 4, 4, 4, generator=rng).half(), torch.randn(20, 4, 4, 4, generator=rng).half(),
+        torch.randint(0, 2, (19, 4, 2), generator=rng).float(), torch.zeros(1, dtype=torch.int64),
+    )  # fmt: skip
+    return LatentClips([episode])
+
+
+def stage(**changes):
+    torch.manual_seed(0)
+    generator, critic = Generator(CONFIG, CONTROL), None
+    settings = dict(share=1, batch=3, length=5, leads=(0,), given=3) | changes
+    critic = Critic(CONFIG, CONTROL, settings.get("heads", ("latent",)))
+    for module in (generator, critic):
+        for p in module.parameters():
+            torch.nn.init.normal_(p, std=0.2)
+    return AdversarialStage(Adversarial(**settings), generator, critic, data(), None)
+
+
+def logits(*values):
+    return {"latent": torch.tensor(values)}
+
+
+def test_the_critic_wants_real_above_fake_and_the_generator_the_contrary():
+    real, fake = logits(2.0, 2.0), logits(-1.0, -1.0)
+    assert float(relativistic(fake, real)) == pytest.approx(math.log1p(math.exp(-3)))
+    assert float(relativistic(real, fake)) == pytest.approx(math.log1p(math.exp(3)))
+    assert float(relativistic(real, real)) == pytest.approx(math.log(2))
+    both = {"latent": torch.zeros(3), "video": torch.zeros(1)}
+    assert float(relativistic(both, both)) == pytest.approx(2 * math.log(2)), "summed over heads"
+
+
+def test_the_penalty_is_none_where_noise_has_no_effect():
+    assert float(squared_gap(logits(1.0, 2.0), logits(1.0, 2.0))) == 0
+    assert float(squared_gap(logits(1.0, 2.0), logits(0.0, 4.0))) == 2.5
+    made = stage(sigma=0.0)
+    dice = Dice.of(0, "x", 0)
+    _, found = next(made.critic_losses(made.batch(dice), dice))
+    assert float(found["r1"]) < 1e-9 and float(found["r2"]) < 1e-9
+    made = stage(sigma=0.1)
+    _, found = next(made.critic_losses(made.batch(dice), dice))
+    assert float(found["r1"]) > 1e-9 and float(found["r2"]) > 1e-9
+
+
+def test_the_penalty_weighs_as_the_settings_say():
+    dice = Dice.of(0, "x", 0)
+    made = stage()
+    match = made.batch(dice)
+    losses = []
+    for penalty in (0.0, 200.0):
+        object.__setattr__(made.config, "penalty", penalty)
+        losses.append(next(made.critic_losses(match, Dice.of(0, "x", 1))))
+    (plain, found), (full, _) = losses
+    assert plain.item() == pytest.approx(float(found["critic"]))
+    assert (full - plain).item() == pytest.approx(200 * float(found["r1"] + found["r2"]), rel=1e-3)
+
+
+def gradients(module):
+    return sum(float(p.grad.abs().sum()) for p in module.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("heads", [("latent",), ("video",), ("latent", "video")])
+def test_each_turn_teaches_its_own_network_only(heads):
+    made, run = stage(heads=heads), Run(folder=None)
+    base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in made.turns}
+    before = {n: [p.clone() for p in m.parameters()] for n, m in made.modules.items()}
+    stepped = []
+    for turn, mine in zip(made.turns, ("critic", "generator"), strict=True):
+        real = turn.optimizer.step
+
+        def step(real=real, mine=mine):
+            other = {"critic": "generator", "generator": "critic"}[mine]
+            assert gradients(made.modules[mine]) > 0 and gradients(made.modules[other]) == 0
+            stepped.append(mine)
+            real()
+
+        turn.optimizer.step = step
+    advance(made, run, 0, base, 1.0, None)
+    assert stepped == ["critic", "generator"]
+    for name, module in made.modules.items():
+        assert any(
+            not torch.equal(a, b) for a, b in zip(before[name], module.parameters(), strict=True)
+        ), name
+        assert all(p.requires_grad for p in module.parameters())
+
+
+def test_given_latents_are_equal_in_fake_and_real_and_their_logits_are_left_out():
+    made = stage(given=4)
+    seen = set()
+    for i in range(12):
+        dice = Dice.of(0, "x", i)
+        match = made.batch(dice)
+        given = match.given
+        seen.add(given)
+        assert torch.equal(match.fake[:, :given], match.real[:, :given])
+        assert not (match.fake[:, given:] == match.real[:, given:]).all(-1).any()
+        fake, real = made.judge(match, [match.fake, match.real], dice.uniform(3))
+        assert fake["latent"].shape == (3, 5 - (given - 1))
+        assert not (fake["latent"] == real["latent"]).any(), "what is left to judge differs"
+    assert seen == {1, 2, 3, 4}
+
+
+def test_judging_versions_together_is_judging_each():
+    made = stage(heads=("latent", "video"))
+    dice = Dice.of(0, "x", 0)
+    match, t = made.batch(dice), dice.uniform(3)
+    together = made.judge(match, [match.fake, match.real], t)
+    for part, found in zip((match.fake, match.real), together, strict=True):
+        (alone,) = made.judge(match, [part], t)
+        for head in alone:
+            torch.testing.assert_close(found[head], alone[head], rtol=1e-4, atol=1e-4)
+
+
+def test_what_leads_up_to_the_window_carries_no_gradient_and_the_window_does():
+    made = stage(leads=(6,))
+    dice = Dice.of(0, "x", 0)
+    clip = made.train.sample(dice, 3, 11)
+    noise = dice.normal(*clip.latents[:, 1:].shape).requires_grad_()
+    fake = made.dream(clip, noise, lead=6, given=2)
+    assert fake.shape == (3, 6, 4, 4, 4)
+    (grad,) = torch.autograd.grad(fake[:, 1:].sum(), noise)
+    assert grad[:, :6].abs().max() == 0
+    assert grad[:, 6:].abs().amax(dim=(0, 2, 3, 4)).min() > 0
+    assert not torch.equal(fake[:, 0], clip.latents[:, 6]), "it begins with a dreamt latent"
+
+
+def test_with_a_lead_all_but_the_first_latent_are_judged():
+    made = stage(leads=(6,))
+    for i in range(4):
+        match = made.batch(Dice.of(0, "x", i))
+        assert match.given == 1 and match.fake.shape == match.real.shape == (3, 6, 4, 4, 4)
+        assert match.controls.shape == (3, 5, 4, 2)
+
+
+def test_a_lead_goes_on_as_one_rollout():
+    """Cutting the graph must not cut the dream."""
+    made = stage()
+    dice = Dice.of(0, "x", 0)
+    clip = made.train.sample(dice, 3, 11)
+    noise = dice.normal(*clip.latents[:, 1:].shape)
+    with torch.no_grad():
+        whole, cut = made.dream(clip, noise, 0, 2), made.dream(clip, noise, 6, 2)
+    torch.testing.assert_close(cut, whole[:, 6:], rtol=1e-4, atol=1e-4)
+
+
+def test_the_generator_learns_through_the_cache_from_the_first_dreamt_latent_on():
+    made = stage(given=1)
+    dice = Dice.of(0, "x", 0)
+    clip = made.train.sample(dice, 3, 5)
+    noise = dice.normal(*clip.latents[:, 1:].shape).requires_grad_()
+    fake = made.dream(clip, noise, 0, 1)
+    (grad,) = torch.autograd.grad(fake[:, -1].sum(), noise)
+    assert grad[:, 0].abs().max() > 0, (
+        "through keys and values, though the recycled latent is detached"
+    )
+
+
+def test_wrong_controls_are_further_fakes():
+    made, dice = stage(wrong_controls=0.5), Dice.of(0, "x", 0)
+    match = made.batch(dice)
+    loss, found = next(made.critic_losses(match, Dice.of(0, "x", 1)))
+    object.__setattr__(made.config, "wrong_controls", 0.0)
+    plain, _ = next(made.critic_losses(match, Dice.of(0, "x", 1)))
+    assert (loss - plain).item() == pytest.approx(0.5 * float(found["wrong"]), rel=1e-2)
+
+
+def test_the_critic_begins_from_the_diffusion_weights():
+    made = stage()
+    made.critic.start_from(made.generator)
+    for name, value in made.generator.trunk.state_dict().items():
+        assert torch.equal(value, made.critic.trunk.state_dict()[name])
