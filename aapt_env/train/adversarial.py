@@ -33,7 +33,7 @@ class Adversarial:
     overlap: int = 0  # judged latents that belong to the lead (the paper's 1 s), where there is one
     given: int = 5  # the dream begins with 1 ... given real latents
     lr: float = 5e-5  # generator
-    critic_lr: float = 1e-4
+    critic_lr: float = 2e-4
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
     penalty: float = 200.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
@@ -154,10 +154,11 @@ class AdversarialStage(Stage):
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
         t = dice.uniform(len(match.real))
-        fake, real = self.judge(match, [match.fake, match.real], t)
-        loss = relativistic(real, fake)
+        (fake,) = self.judge(match, [match.fake], t)
         with torch.no_grad():
+            (real,) = self.judge(match, [match.real], t)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
+        loss = relativistic(real, fake)
         yield loss, {"generator": loss.detach(), "motion": motion}
 
     def after(self, step: int) -> None:

@@ -67,7 +67,7 @@ class Run:
     deadline: float = float("inf")  # time.monotonic() at which to stop with a resumable state
     device: torch.device = torch.device("cpu")
     bf16: bool = False
-    warmup: int = 50  # steps of rising learning rate
+    warmup: int = 20  # steps of rising learning rate
     decay: float = 0.4  # last share of the steps, over which the rate falls to a twentieth
     log_every: int = 20
     save_seconds: float = 120.0
