@@ -22,10 +22,14 @@ def sheet(rows: list[np.ndarray], labels: list[str], scale: int | None = None) -
     longest = max(len(r) for r in rows)
     lines = []
     for row, label in zip(rows, labels, strict=True):
-        tiles = [cv2.resize(f, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for f in row]
+        tiles = [
+            cv2.resize(f, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) for f in row
+        ]
         tiles += [np.full_like(tiles[0], 32)] * (longest - len(tiles))
         line = np.concatenate([np.pad(t, ((1, 1), (1, 1), (0, 0))) for t in tiles], axis=1)
         for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(line, label, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thick, cv2.LINE_AA)
+            cv2.putText(
+                line, label, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thick, cv2.LINE_AA
+            )
         lines.append(line)
     return np.concatenate(lines)

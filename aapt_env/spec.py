@@ -66,9 +66,7 @@ class ControlSpec:
         if self.kind not in KINDS:
             raise ValueError(f"control kind {self.kind!r}; expected one of {KINDS}")
         if self.space not in ("Discrete", "MultiBinary", "Box"):
-            raise ValueError(
-                f"control space {self.space!r}; expected Discrete, MultiBinary or Box"
-            )
+            raise ValueError(f"control space {self.space!r}; expected Discrete, MultiBinary or Box")
         if not isinstance(self.size, int) or self.size < 1:
             raise ValueError(f"control size {self.size!r}; expected a whole number >= 1")
         bindings = tuple(
@@ -185,7 +183,9 @@ class WorldSpec:
     k: int = 4  # frames per latent: 1, 2 or 4
     stride: int = 8  # pixels per latent cell, each way
     channels: int = 16  # latent channels C
-    scenes: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # attribute -> its values
+    scenes: dict[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict
+    )  # attribute -> its values
 
     def __post_init__(self):
         if isinstance(self.control, dict):
@@ -220,7 +220,9 @@ class WorldSpec:
         """
         unknown = sorted(set(scene) - set(self.scenes))
         if unknown:
-            raise ValueError(f"scene attributes {unknown} unknown; this world has {dict(self.scenes)}")
+            raise ValueError(
+                f"scene attributes {unknown} unknown; this world has {dict(self.scenes)}"
+            )
         row = []
         for name, values in self.scenes.items():
             if scene.get(name) not in values:
@@ -230,7 +232,9 @@ class WorldSpec:
 
     def scene_of(self, row) -> dict[str, str]:
         """The inverse of `scene_row`."""
-        return {name: values[int(i)] for (name, values), i in zip(self.scenes.items(), row, strict=True)}
+        return {
+            name: values[int(i)] for (name, values), i in zip(self.scenes.items(), row, strict=True)
+        }
 
     def to_dict(self) -> dict:
         """JSON form; `WorldSpec.from_dict` reads it back and rejects unknown keys."""

@@ -55,7 +55,9 @@ def test_maps_enter_through_the_input_channels(monkeypatch):
     assert made.trunk.enter.in_features == (2 * 4 + 3) * 4
 
     def out(row):
-        cache = RingCache(made.trunk.rope, made.trunk.scene(torch.zeros(1, 0, dtype=torch.int64)), 2)
+        cache = RingCache(
+            made.trunk.rope, made.trunk.scene(torch.zeros(1, 0, dtype=torch.int64)), 2
+        )
         z = torch.ones(1, 4, 4, 6)
         return step(made, z, torch.tensor(row).expand(1, 4, 3), z, cache)
 

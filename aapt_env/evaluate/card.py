@@ -55,7 +55,7 @@ def card(run: Path) -> str:
     """Markdown for checkpoints/<game>/README.md.
 
     Args:
-        run: a training's folder, whose stages have been measured by `aapt eval GAME --checkpoint RUN/STAGE --out RUN/STAGE/eval`.
+        run: a training's folder, its stages measured by `aapt eval GAME --checkpoint RUN/STAGE --out RUN/STAGE/eval`.
 
     Raises:
         ValueError: no stage has been measured.
@@ -79,8 +79,8 @@ def card(run: Path) -> str:
         + ", ".join(f"{name} {count:,}" for name, count in steps.items())
         + f". Device: {about.get('device')} ({about.get('machine')}). {about.get('note', '')}".rstrip(),
         "",
-        f"Measured by `{last['about']['command']}` (seed {last['about']['seed']}, {last['about']['device']}); 95 % intervals "
-        "over starts. Every column plays in one pass per latent, from the same starts and controls.",
+        f"Measured by `{last['about']['command']}` (seed {last['about']['seed']}, {last['about']['device']}); "
+        "95 % intervals over starts. Every column plays in one pass per latent, from the same starts and controls.",
         "",
         "| figure | window | " + " | ".join(found) + " |",
         "|---|---|" + "---|" * len(found),

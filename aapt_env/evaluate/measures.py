@@ -14,7 +14,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Structural similarity of luminance per start (Wang et al. 2004, Gaussian window of 1.5): [n]."""
-    return np.array([np.mean([ssim_frame(x, y) for x, y in zip(p, q, strict=True)]) for p, q in zip(a, b, strict=True)])
+    return np.array(
+        [
+            np.mean([ssim_frame(x, y) for x, y in zip(p, q, strict=True)])
+            for p, q in zip(a, b, strict=True)
+        ]
+    )
 
 
 def ssim_frame(x: np.ndarray, y: np.ndarray) -> float:
@@ -27,7 +32,9 @@ def ssim_frame(x: np.ndarray, y: np.ndarray) -> float:
     mx, my = blur(x), blur(y)
     vx, vy, c = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    return float((((2 * mx * my + c1) * (2 * c + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())
+    return float(
+        (((2 * mx * my + c1) * (2 * c + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean()
+    )
 
 
 def flow(frames: np.ndarray, step: int) -> np.ndarray:
@@ -35,7 +42,10 @@ def flow(frames: np.ndarray, step: int) -> np.ndarray:
     grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames[::step]]
     none = np.zeros(0)
     return np.stack(
-        [cv2.calcOpticalFlowFarneback(a, b, none, 0.5, 3, 13, 3, 5, 1.1, 0) for a, b in zip(grey, grey[1:], strict=False)]
+        [
+            cv2.calcOpticalFlowFarneback(a, b, none, 0.5, 3, 13, 3, 5, 1.1, 0)
+            for a, b in zip(grey, grey[1:], strict=False)
+        ]
     )
 
 
@@ -45,7 +55,10 @@ def motion(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
 
 
 def sideways(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
-    """Mean horizontal flow of the upper half outside the mask, pixels per `step` frames; steering left moves it right: [n]."""
+    """Mean horizontal flow of the upper half outside the mask, pixels per `step` frames: [n].
+
+    Steering left moves the scene to the right: positive.
+    """
     half = frames.shape[2] // 2
     return np.array([flow(clip[:, :half], step)[:, ~mask[:half], 0].mean() for clip in frames])
 
@@ -54,7 +67,12 @@ def sharpness(frames: np.ndarray) -> np.ndarray:
     """Mean squared Laplacian of luminance: [n, F, H, W, 3] -> [n]."""
     return np.array(
         [
-            np.mean([np.square(cv2.Laplacian(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean() for f in clip])
+            np.mean(
+                [
+                    np.square(cv2.Laplacian(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean()
+                    for f in clip
+                ]
+            )
             for clip in frames
         ]
     )
@@ -63,7 +81,12 @@ def sharpness(frames: np.ndarray) -> np.ndarray:
 def pooled(frames: np.ndarray, cells: int = 4) -> np.ndarray:
     """Colours averaged over a grid: [n, F, H, W, 3] -> [n * F, cells * cells * 3] in 0 ... 1."""
     flat = frames.reshape(-1, *frames.shape[2:])
-    return np.stack([cv2.resize(f, (cells, cells), interpolation=cv2.INTER_AREA).ravel() for f in flat]) / 255.0
+    return (
+        np.stack(
+            [cv2.resize(f, (cells, cells), interpolation=cv2.INTER_AREA).ravel() for f in flat]
+        )
+        / 255.0
+    )
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -72,7 +95,9 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    return float(
+        np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    )
 
 
 def interval(values: np.ndarray, seed: int = 0) -> dict[str, float | int]:

@@ -47,7 +47,9 @@ def play_game(twin: Twin, start: Start, length: int, policy, rows: np.ndarray | 
         k = twin.game.k
         twin.step(row)
         chosen.append(row)
-        frames.append(twin.frames if len(twin.frames) == k else np.repeat(twin.frames[-1:], k, axis=0))
+        frames.append(
+            twin.frames if len(twin.frames) == k else np.repeat(twin.frames[-1:], k, axis=0)
+        )
         alive += [not twin.over] * k
     return np.concatenate(frames), np.stack(chosen), np.array(alive)
 
@@ -63,7 +65,9 @@ def play_dream(
 
 
 @torch.inference_mode()
-def through_vae(checkpoint: Checkpoint, starts: list[Start], frames: np.ndarray, device: torch.device) -> np.ndarray:
+def through_vae(
+    checkpoint: Checkpoint, starts: list[Start], frames: np.ndarray, device: torch.device
+) -> np.ndarray:
     """The game's frames encoded and decoded: what a perfect generator would show."""
     vae, k, out = checkpoint.vae.to(device), checkpoint.spec.k, []
     for start, clip in zip(starts, frames, strict=True):
@@ -76,7 +80,12 @@ def through_vae(checkpoint: Checkpoint, starts: list[Start], frames: np.ndarray,
 
 
 def collect(
-    checkpoint: Checkpoint, count: int, length: int, seed: int, device: torch.device, game: str | None = None
+    checkpoint: Checkpoint,
+    count: int,
+    length: int,
+    seed: int,
+    device: torch.device,
+    game: str | None = None,
 ) -> Pairs:
     """Play `count` starts for `length` latents in both worlds; the game's own driver chooses the controls."""
     spec = checkpoint.spec
@@ -113,7 +122,11 @@ def steer(
         row[..., names.index(side)] = 1
         if "throttle" in names:
             row[..., names.index("throttle")] = 1
-        out["game"].append(np.stack([play_game(twin, s, length, None, r)[0] for s, r in zip(starts, row, strict=True)]))
+        out["game"].append(
+            np.stack(
+                [play_game(twin, s, length, None, r)[0] for s, r in zip(starts, row, strict=True)]
+            )
+        )
         out["dream"].append(play_dream(checkpoint, starts, row, seed, device))
     twin.close()
     return {name: (left, right) for name, (left, right) in out.items()}

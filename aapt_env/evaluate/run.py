@@ -23,8 +23,8 @@ from aapt_env.picture import sheet
 class Eval:
     """Hold a dream against its game: the same starts, the same controls.
 
-    Twin PSNR and SSIM beside the VAE's own and beside repeating the last frame, motion, sharpness, Frechet distance, and whether left and
-    right part. Writes eval.json, twin.png and steer.png.
+    Twin PSNR and SSIM beside the VAE's own and beside repeating the last frame, motion, sharpness, Frechet distance,
+    and whether left and right part. Writes eval.json, twin.png and steer.png.
 
     Example: aapt eval driving --count 32 --seconds 10
     """
@@ -73,7 +73,9 @@ def measure(found: Pairs, fps: int, seconds: float) -> dict[str, dict[str, dict]
                 measures.motion(dream, found.mask), measures.motion(game, found.mask)
             ),
             "sharpness_ratio": measures.ratio(measures.sharpness(dream), measures.sharpness(game)),
-            "sharpness_ratio_vae": measures.ratio(measures.sharpness(ceiling), measures.sharpness(game)),
+            "sharpness_ratio_vae": measures.ratio(
+                measures.sharpness(ceiling), measures.sharpness(game)
+            ),
         }
         a, b = measures.pooled(dream), measures.pooled(game)
         count = int(alive.sum())
@@ -84,13 +86,18 @@ def measure(found: Pairs, fps: int, seconds: float) -> dict[str, dict[str, dict]
     return out
 
 
-def measure_steer(sides: dict[str, tuple[np.ndarray, np.ndarray]], mask: np.ndarray) -> dict[str, dict]:
+def measure_steer(
+    sides: dict[str, tuple[np.ndarray, np.ndarray]], mask: np.ndarray
+) -> dict[str, dict]:
     """Sideways flow under left minus that under right, pixels per 2 frames: positive is the right way round."""
     gaps = {
-        name: measures.sideways(left, mask) - measures.sideways(right, mask) for name, (left, right) in sides.items()
+        name: measures.sideways(left, mask) - measures.sideways(right, mask)
+        for name, (left, right) in sides.items()
     }
     out = {f"steer_gap_{name}": {"2s": measures.interval(gap)} for name, gap in gaps.items()}
-    out["steer_right_way"] = {"2s": {"value": float((gaps["dream"] > 0).mean()), "n": len(gaps["dream"])}}
+    out["steer_right_way"] = {
+        "2s": {"value": float((gaps["dream"] > 0).mean()), "n": len(gaps["dream"])}
+    }
     return out
 
 
@@ -106,11 +113,20 @@ def table(results: dict[str, dict[str, dict]]) -> str:
 def pictures(found: Pairs, sides: dict | None, out: Path) -> None:
     """twin.png: dream over game; steer.png: left over right."""
     every = max(1, (found.game.shape[1] - 1) // 12)
-    rows = [clip[::every] for i in range(min(6, len(found.game))) for clip in (found.dream[i], found.game[i])]
+    rows = [
+        clip[::every]
+        for i in range(min(6, len(found.game)))
+        for clip in (found.dream[i], found.game[i])
+    ]
     picture = sheet(rows, ["dream", "game"] * (len(rows) // 2))
     cv2.imwrite(str(out / "twin.png"), picture[..., ::-1])
     if sides:
-        rows = [clip[i, ::6] for i in range(3) for side in (0, 1) for clip in (sides["dream"][side], sides["game"][side])]
+        rows = [
+            clip[i, ::6]
+            for i in range(3)
+            for side in (0, 1)
+            for clip in (sides["dream"][side], sides["game"][side])
+        ]
         labels = ["dream left", "game left", "dream right", "game right"] * 3
         cv2.imwrite(str(out / "steer.png"), sheet(rows, labels)[..., ::-1])
 
@@ -133,7 +149,9 @@ def evaluate(options: Eval) -> dict[str, dict[str, dict]]:
         "command": " ".join(["aapt", "eval", options.game, f"--count {options.count} --seconds {options.seconds:g}"]),
         "seed": options.seed, "device": str(device), "checkpoint": loaded.hash, "training": loaded.training,
     }  # fmt: skip
-    (out / "eval.json").write_text(json.dumps({"about": about, "metrics": results}, indent=1) + "\n")
+    (out / "eval.json").write_text(
+        json.dumps({"about": about, "metrics": results}, indent=1) + "\n"
+    )
     pictures(found, sides, out)
     print(table(results))
     print(f"written to {out}")

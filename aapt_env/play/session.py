@@ -11,8 +11,8 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env.play.inputs import Sample
-from aapt_env.twin import Twin, frames_of
 from aapt_env.spec import WorldSpec
+from aapt_env.twin import Twin, frames_of
 
 CATCH_UP = 180  # latents that a twin follows at once when it is switched on: half a minute of play
 
