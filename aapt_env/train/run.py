@@ -225,10 +225,12 @@ class Training:
         return done
 
     def write(self, name: str, before: bool) -> None:
-        """Put what a stage learned into the checkpoint, unless it was complete `before` and a later one is there."""
+        """Put what a stage learned into the checkpoint, unless it was complete `before` and is there, or a later one."""
         if name in GENERATED:
             later = GENERATED[GENERATED.index(name) + 1 :]
-            if not (before and any(self.folder.state_of(other).is_file() for other in later)):
+            places = (self.checkpoint, self.folder.path / name / "checkpoint")
+            there = all((place / "config.json").is_file() for place in places)
+            if not before or not (there or any(self.folder.state_of(n).is_file() for n in later)):
                 self.write_checkpoint(name)
         elif name == "imitate" and (self.checkpoint / "config.json").is_file():
             self.write_policy()

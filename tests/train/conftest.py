@@ -57,12 +57,13 @@ def small():
 
     def make(**stages):
         recipe = smoke()
-        adversarial = dataclasses.replace(recipe.adversarial, steps=2, length=4, leads=(0, 4))
+        long = dataclasses.replace(recipe.long, steps=2, length=4, leads=(0, 4))
         changes = dict(
             autoencode=dataclasses.replace(recipe.autoencode, steps=2),
             diffusion=dataclasses.replace(recipe.diffusion, steps=2),
             consistency=dataclasses.replace(recipe.consistency, steps=2),
-            adversarial=adversarial,
+            adversarial=dataclasses.replace(recipe.adversarial, steps=2, length=4),
+            long=long,
             imitate=dataclasses.replace(recipe.imitate, steps=2),
         )
         return dataclasses.replace(recipe, **(changes | stages))

@@ -67,11 +67,11 @@ def test_what_was_trained_plays(trained):
 def test_the_checkpoint_is_the_last_generator_and_says_how_it_came_about(trained):
     loaded = checkpoint.read(trained / "checkpoint")
     assert (loaded.training["stage"], loaded.training["step"], loaded.training["seed"]) == (
-        "adversarial",
+        "long",
         2,
         3,
     )
-    state = weights(trained, "adversarial")
+    state = weights(trained, "long")
     for name, value in loaded.generator.state_dict().items():
         assert torch.equal(value, state[f"module/ema/{name}"].bfloat16().float()), name
 
@@ -130,7 +130,10 @@ def test_resume_does_not_put_an_earlier_stage_into_the_checkpoint(again, monkeyp
         running.Training, "write_checkpoint", lambda self, stage: written.append(stage)
     )
     go(resume=True)
-    assert written == ["adversarial"]
+    assert written == []
+    shutil.rmtree(out / "checkpoint")
+    go(resume=True)
+    assert written == ["long"], "the last one is put back where there is none"
 
 
 def test_a_time_limit_stops_with_a_state_and_a_world_and_resume_gives_the_same(
@@ -146,7 +149,7 @@ def test_a_time_limit_stops_with_a_state_and_a_world_and_resume_gives_the_same(
             break
         assert "stopped by the time limit" in said and "--resume goes on" in said
         if (out / "diffusion" / HOME).is_file():
-            assert stage_of(out) in ("diffusion", "consistency", "adversarial")
+            assert stage_of(out) in STAGES[1:-1]
     else:
         pytest.fail("each call must make progress")
     for stage in STAGES:
@@ -158,13 +161,13 @@ def test_one_stage_over_again_forgets_what_was_built_upon_it(again, trained, cap
     out, go = again
     longer = small(diffusion=dataclasses.replace(small().diffusion, steps=3))
     go(stage="diffusion", recipe=longer)
-    assert "forgotten: diffusion, consistency, adversarial" in capsys.readouterr().out
+    assert "forgotten: diffusion, consistency, adversarial, long" in capsys.readouterr().out
     assert stage_of(out) == "diffusion"
     assert not (out / "adversarial" / HOME).is_file() and (out / "imitate" / HOME).is_file()
     assert same(weights(trained, "autoencode"), weights(out, "autoencode"))
     assert not same(weights(trained, "diffusion"), weights(out, "diffusion"))
     go(resume=True, recipe=longer)
-    assert stage_of(out) == "adversarial"
+    assert stage_of(out) == "long"
 
 
 def test_the_player_over_again_leaves_the_world_alone(again, trained):
@@ -232,7 +235,7 @@ def test_latents_of_another_vae_are_made_anew(again, trained):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (dict(stage="long"), "unknown stage 'long'; the recipe has autoencode, diffusion"),
+        (dict(stage="polish"), "unknown stage 'polish'; the recipe has autoencode, diffusion"),
         (dict(recipe="tpu"), "unknown recipe 'tpu'; there are"),
         (dict(device="cuda"), "--device cuda: torch .* sees no CUDA GPU; use --device cpu"),
         (dict(recipe="h100"), "has frames of 64x64 with k=4; recipe 'h100' wants 128x128"),
@@ -303,12 +306,12 @@ def test_data_are_recorded_where_there_are_none_and_a_recording_that_was_stopped
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_whole(name):
     made = recipe(name)
-    for stage in (made.diffusion, made.consistency, made.adversarial):
+    for stage in (made.diffusion, made.consistency, made.adversarial, made.long):
         assert stage.length <= made.window + 2, (
             "a parallel pass and the critic see at most W + 2 latents"
         )
     frames = made.max_seconds * 20
-    assert frames > 4 * (max(made.adversarial.leads) + made.adversarial.length + 1)
+    assert frames > 4 * (max(made.long.leads) + made.long.length + 1)
     assert made.name == name
 
 
@@ -317,7 +320,7 @@ def test_the_command_line_says_one_sentence(tmp_path, capsys, monkeypatch, datas
     (tmp_path / "file").write_text("")
     lines = {
         "train driving --device cuda": "sees no CUDA GPU",
-        "train driving --stage long": "unknown stage 'long'",
+        "train driving --stage polish": "unknown stage 'polish'",
         "train driving --recipe tpu": "unknown recipe 'tpu'",
         f"train driving --recipe smoke --data {dataset} --out {tmp_path}/file/run": "Not a directory",
         f"train driving --recipe smoke --data {dataset} --out {tmp_path}/file": "exists",
