@@ -225,7 +225,7 @@ class Training:
         return done
 
     def write(self, name: str, before: bool) -> None:
-        """Put what a stage learned into the checkpoint, unless it was complete `before` and is there, or a later one."""
+        """Put what a stage learned into the checkpoint, unless it was complete `before` and lies there."""
         if name in GENERATED:
             later = GENERATED[GENERATED.index(name) + 1 :]
             places = (self.checkpoint, self.folder.path / name / "checkpoint")
