@@ -124,7 +124,7 @@ def record(
         with contextlib.suppress(DatasetWriteError, ValueError):
             writer.gather()  # what there is shall be readable by other tools too
         if isinstance(error, BrokenExecutor):
-            raise RuntimeError(DIED) from error
+            raise OSError(DIED) from error
         raise
     writer.close()
     summary = Summary(

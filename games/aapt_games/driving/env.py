@@ -202,9 +202,9 @@ class DrivingEnv(gymnasium.Env):
         return self.renderer.cockpit.mask()
 
     def get_keys_to_action(self) -> dict[tuple[str, ...], np.ndarray]:
-        """Arrow keys, alone and in pairs, for `gymnasium.utils.play`."""
+        """A, D, W and S, alone and in pairs, for `gymnasium.utils.play`; its `noop` is four zeros."""
         keys = {"a": 0, "d": 1, "w": 2, "s": 3}
-        table = {(): np.zeros(4, np.int8)}
+        table = {}
         for a in keys:
             for b in keys:
                 action = np.zeros(4, np.int8)
