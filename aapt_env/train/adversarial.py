@@ -32,11 +32,11 @@ class Adversarial:
     leads: tuple[int, ...] = (0,)  # latents dreamt before them; one of these per step
     overlap: int = 0  # judged latents that belong to the lead (the paper's 1 s), where there is one
     given: int = 5  # the dream begins with 1 ... given real latents
-    lr: float = 5e-5  # generator
+    lr: float = 1.5e-5  # generator
     critic_lr: float = 2e-4
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
-    penalty: float = 200.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
+    penalty: float = 1.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
     wrong_controls: float = (
         0.0  # weight of real clips under controls of another clip, as further fakes
     )
@@ -116,6 +116,7 @@ class AdversarialStage(Stage):
             head = clip.controls[:, :free], noise[:, :free]
             with torch.no_grad():
                 ahead = rollout(generator, start, *head, cache, given)
+            torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
             cache, before, start, given = cache.detach(), ahead[:, lead:-1], ahead[:, -1:], 1
         tail = clip.controls[:, free:], noise[:, free:]
         made = rollout(generator, start, *tail, cache, given, self.config.detach)
