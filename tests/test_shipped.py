@@ -1,0 +1,52 @@
+"""Every world in checkpoints/ is whole, small enough, passes check_env and plays in one pass per step."""
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import aapt_env  # noqa: F401
+from aapt_env import checkpoint as checkpoints
+
+WORLDS = sorted(p.parent for p in Path(__file__).parent.parent.glob("checkpoints/*/config.json"))
+pytestmark = pytest.mark.parametrize("folder", WORLDS, ids=lambda p: p.name)
+
+
+def test_it_is_whole_and_small(folder):
+    loaded = checkpoints.read(folder)
+    assert len(loaded.starts) == 64
+    assert sum(f.stat().st_size for f in folder.iterdir()) <= 24e6
+    assert loaded.training["stage"] in ("adversarial", "long")
+    assert (folder / "README.md").is_file()
+
+
+def test_it_plays_by_its_own_policy_in_one_pass_per_step(folder):
+    env = gym.make("AAPT-World-v0", checkpoint=str(folder), device="cpu").unwrapped
+    calls = []
+    hook = env.world.generator.register_forward_hook(lambda *_: calls.append(1))
+    observation, info = env.reset(seed=1)
+    calls.clear()
+    player = env.policy()
+    for _ in range(12):
+        observation, _, _, _, info = env.step(player(observation, info))
+        assert info["frames"].std() > 1
+    hook.remove()
+    assert len(calls) == 12 == env.world.passes
+
+
+def test_check_env(folder):
+    check_env(gym.make("AAPT-World-v0", checkpoint=str(folder), device="cpu").unwrapped)
+
+
+def test_the_control_changes_the_picture(folder):
+    env = gym.make("AAPT-World-v0", checkpoint=str(folder), device="cpu").unwrapped
+    env.reset(seed=2)
+    state, ends = env.clone_state(), []
+    for row in (env.spec_world.control.from_row(r) for r in ([1, 0, 1, 0], [0, 1, 1, 0])):
+        env.restore_state(state)
+        for _ in range(4):
+            observation = env.step(row)[0]
+        ends.append(observation.astype(float))
+    assert np.abs(ends[0] - ends[1]).mean() > 2
