@@ -102,20 +102,20 @@ class GameDriver:
 class WorldPolicy:
     """The player that a checkpoint carries: it sees frames only, so it drives the dream."""
 
-    def __init__(self, act: Callable[[np.ndarray], Any]):
-        self.act = act  # uint8 [F, H, W, 3] -> action
+    def __init__(self, player: Callable[[np.ndarray, dict], Any]):
+        self.player = player  # (observation, info) -> action
 
     def begin(self, seed: int) -> None:
         """Nothing to do: it acts on what it sees."""
 
     def __call__(self, obs: np.ndarray, info: dict) -> Any:
         """The action for the next latent."""
-        return self.act(info["frames"])
+        return self.player(obs, info)
 
 
 def _policy_of(world: Any) -> WorldPolicy | None:
     policy = world.policy()
-    return None if policy is None else WorldPolicy(policy.act)
+    return None if policy is None else WorldPolicy(policy)
 
 
 def _open_dream(wanted: Wanted) -> Setup:

@@ -73,7 +73,11 @@ class AutoencodeStage(Stage):
         loss = error.abs().mean() + 2 * squared + self.config.edges * edges + self.config.kl * kl
         yield (
             loss,
-            {"psnr": -10 * torch.log10(squared.detach() / 4), "kl": kl.detach(), "loss": loss.detach()},
+            {
+                "psnr": -10 * torch.log10(squared.detach() / 4),
+                "kl": kl.detach(),
+                "loss": loss.detach(),
+            },
         )
 
     @torch.no_grad()
