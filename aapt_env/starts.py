@@ -77,6 +77,8 @@ def unpack(tensors: dict[str, Tensor], spec: WorldSpec) -> list[Start]:
         try:
             strip = cv2.imdecode(tensors[f"{name}/frames"].numpy(), cv2.IMREAD_COLOR)
             about = json.loads(tensors[f"{name}/about"].numpy().tobytes())
+            if strip is None:
+                raise ValueError("its frames are no picture")
             if strip.shape[1] != spec.width:
                 raise ValueError(f"frames are {strip.shape[1]} pixels wide, expected {spec.width}")
             frames = np.ascontiguousarray(strip[..., ::-1]).reshape(-1, spec.height, spec.width, 3)

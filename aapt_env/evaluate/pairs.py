@@ -40,9 +40,10 @@ def play_game(twin: Twin, start: Start, length: int, policy, rows: np.ndarray | 
         policy.reset(twin.game.unwrapped)
     frames, chosen, alive = [twin.frames[-1:]], [], [not twin.over]
     for i in range(length):
-        if rows is None:
+        if policy is not None:
             row = twin.control.to_row(policy(twin.frames[-1], twin.info))
         else:
+            assert rows is not None, "either a policy or controls"
             row = rows[i]
         k = twin.game.k
         twin.step(row)

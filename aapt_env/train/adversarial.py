@@ -61,12 +61,12 @@ class Match:
 
 def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
     """softplus(D(fake) - D(real)), mean over logits, summed over heads: what the critic minimises."""
-    return sum(F.softplus(fake[h] - real[h]).mean() for h in fake)
+    return torch.stack([F.softplus(fake[h] - real[h]).mean() for h in fake]).sum()
 
 
 def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
     """Mean over logits of |D(x + noise) - D(x)|^2, summed over heads: approximated R1 on real, R2 on fake."""
-    return sum((moved[h] - still[h]).square().mean() for h in moved)
+    return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
 
 
 class AdversarialStage(Stage):
@@ -127,8 +127,8 @@ class AdversarialStage(Stage):
     ):
         """Logits of several versions of a clip in one pass; those of the given latents are left out."""
         n = len(parts)
-        controls = torch.cat(controls or [match.controls] * n)
-        logits = self.critic(torch.cat(parts), controls, match.scene.repeat(n, 1), t.repeat(n))
+        rows = torch.cat(controls or [match.controls] * n)
+        logits = self.critic(torch.cat(parts), rows, match.scene.repeat(n, 1), t.repeat(n))
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
         split = {h: x.chunk(n) for h, x in cut.items()}
         return [{h: split[h][i] for h in split} for i in range(n)]

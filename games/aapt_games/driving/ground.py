@@ -117,8 +117,8 @@ class _Brush:
             self.line(side * (w / 4 - 0.75), 0.7, tuple(asphalt * 0.9))
             self.line(side * (w / 2 - 0.45), 0.36, (244, 244, 240))
 
-    def _blocks(self, period: float, mask: np.ndarray) -> list[slice]:
-        """Slices of one half period each, where `mask` [N] holds."""
+    def _blocks(self, period: float, mask: np.ndarray) -> list[slice | None]:
+        """Slices of one half period each; None where `mask` [N] does not hold."""
         count = int(round(self.track.length / period)) * 2
         edges = np.round(np.linspace(0, len(mask), count + 1)).astype(int)
         return [

@@ -109,7 +109,8 @@ def check(scene: dict[str, str]) -> None:
 
 
 def _mix(a: Color, b: Color, t: float) -> Color:
-    return tuple(x + (y - x) * t for x, y in zip(a, b, strict=True))
+    red, green, blue = (x + (y - x) * t for x, y in zip(a, b, strict=True))
+    return red, green, blue
 
 
 def palette(scene: dict[str, str]) -> Palette:
