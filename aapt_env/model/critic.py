@@ -6,44 +6,29 @@ AAPT v2, section 2.2; heads after APT, arXiv 2501.08316.
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
-from aapt_env.model.trunk import Trunk, TrunkConfig, attend
+from aapt_env.model.trunk import Trunk, TrunkConfig
 from aapt_env.spec import ControlSpec
 
 HEADS = ("latent", "video")
 
 
 class LogitHead(nn.Module):
-    """A learned query per tap attends to the tokens of each group; what the queries read, joined, gives one logit."""
+    """Every token has a say: its features at the taps, normalised and joined, give a logit; a group's is their mean."""
 
-    def __init__(self, dim: int, heads: int, taps: int):
+    def __init__(self, dim: int, taps: int):
         super().__init__()
-        self.heads = heads
-        self.query = nn.Parameter(torch.randn(taps, dim) * dim**-0.5)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(taps))
-        self.keys_values = nn.ModuleList(nn.Linear(dim, 2 * dim) for _ in range(taps))
-        self.norm = nn.LayerNorm(taps * dim)
         self.logit = nn.Linear(taps * dim, 1)
         nn.init.normal_(self.logit.weight, std=0.02)
         nn.init.zeros_(self.logit.bias)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Per tap [B, G, n, D] -> logits [B, G]: one per group of n tokens."""
-        batch = features[0].shape[:2]
-        read = []
-        for query, norm, project, x in zip(
-            self.query, self.norms, self.keys_values, features, strict=True
-        ):
-            both = rearrange(
-                project(norm(x)), "b g n (two h d) -> two (b g) h n d", two=2, h=self.heads
-            )
-            q = rearrange(query, "(h d) -> h 1 d", h=self.heads).to(both.dtype)
-            y = attend(q.expand(both.shape[1], -1, -1, -1), both[0], both[1], None)
-            read.append(rearrange(y, "(b g) h 1 d -> b g (h d)", b=batch[0]))
-        return self.logit(self.norm(torch.cat(read, dim=-1)))[..., 0].float()
+        read = [norm(x) for norm, x in zip(self.norms, features, strict=True)]
+        return self.logit(torch.cat(read, dim=-1))[..., 0].float().mean(-1)
 
 
 class Critic(nn.Module):
@@ -65,7 +50,7 @@ class Critic(nn.Module):
         depth = config.depth
         self.taps = tuple(sorted({depth // 2 - 1, 3 * depth // 4 - 1, depth - 1} - {-1}))
         self.heads = nn.ModuleDict(
-            {h: LogitHead(config.dim, config.heads, len(self.taps)) for h in heads}
+            {h: LogitHead(config.dim, len(self.taps)) for h in heads}
         )
 
     def start_from(self, generator: Generator) -> None:
@@ -81,7 +66,7 @@ class Critic(nn.Module):
             latents: [B, 1 + T, C, h, w] clean; the first is only a `previous`. Not detached between the channels.
             controls: [B, T, k, width], control i made latent i.
             scene: [B, attributes].
-            t: [B] random time in [0, 1], unshifted: it only varies the features that are looked at.
+            t: [B] time in [0, 1], unshifted: it only chooses the features that are looked at.
 
         Returns:
             {"latent": [B, T], "video": [B, 1]}, of the heads there are.

@@ -71,6 +71,32 @@ def rollout(
     return torch.stack(out, dim=1)
 
 
+def replay(
+    generator: Generator, rolled: Tensor, controls: Tensor, noise: Tensor, scene: Tensor, given: int
+) -> Tensor:
+    """A rollout from position 1 once more, in one masked pass that carries gradients.
+
+    Where recycled latents are detached, a latent's gradient reaches earlier positions only through keys and values,
+    and those of a masked pass over the recycled latents are those of the cache: same latents, same gradients, in
+    a third of the time that the growing cache takes.
+
+    Args:
+        rolled: [B, 1 + T, C, h, w] what `rollout` made, T at most W + 2.
+        controls: [B, T, k, width].
+        noise: [B, T, C, h, w] the same as then.
+        scene: [B, attributes].
+        given: as then.
+
+    Returns:
+        [B, 1 + T, C, h, w], the first `given` without gradient.
+    """
+    rolled, length = rolled.detach(), noise.shape[1]
+    seen = generator.trunk.clip(scene, length)
+    t = noise.new_ones(len(noise), length)
+    made = noise - generator(noise, rolled[:, :-1], controls, t, seen)
+    return torch.cat([rolled[:, :given], made[:, given - 1 :]], dim=1)
+
+
 # Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), on int64 tensors that hold 32 bits.
 LOW = 0xFFFFFFFF
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from aapt_env.model.cache import GrowingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
-from aapt_env.model.rollout import rollout
+from aapt_env.model.rollout import replay, rollout
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import average
@@ -32,11 +33,14 @@ class Adversarial:
     leads: tuple[int, ...] = (0,)  # latents dreamt before them; one of these per step
     overlap: int = 0  # judged latents that belong to the lead (the paper's 1 s), where there is one
     given: int = 5  # the dream begins with 1 ... given real latents
-    lr: float = 1.5e-5  # generator
+    lr: float = 5e-5  # generator, at most: see Balance
     critic_lr: float = 2e-4
+    critic_loss: float = 0.55  # its loss at and below which the generator learns at full rate; ln 2 is a draw
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
-    penalty: float = 1.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
+    penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
+    penalised: float = 0.25  # share of the batch that R1 and R2 look at
+    times: float = 0.0  # the critic's time step is uniform in [0, times]; the paper's is 1
     wrong_controls: float = (
         0.0  # weight of real clips under controls of another clip, as further fakes
     )
@@ -69,6 +73,28 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
     return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
 
 
+class Balance(nn.Module):
+    """Keeps the critic a little ahead: the nearer the contest is to a draw, the slower the generator learns.
+
+    A generator's Adam step is as long as its rate whatever its gradient says, so that at a fixed rate it outruns a
+    critic that knows nothing yet, whose logits then shrink to nothing.
+    """
+
+    def __init__(self, lead: float, decay: float = 0.8, least: float = 0.02):
+        super().__init__()
+        self.lead, self.decay, self.least = lead, decay, least
+        self.register_buffer("loss", torch.tensor(math.log(2)))
+
+    def watch(self, loss: Tensor) -> None:
+        """Take the critic's loss of a step, before it learns from it, into the running mean."""
+        self.loss.lerp_(loss.detach().to(self.loss.dtype), 1 - self.decay)
+
+    def pace(self) -> float:
+        """The generator's share of its learning rate, in [least, 1]."""
+        ahead = (math.log(2) - self.loss.item()) / (math.log(2) - self.lead)
+        return min(1.0, max(self.least, ahead))
+
+
 class AdversarialStage(Stage):
     """Critic and generator in turn, on one rollout per step through the growing cache, exactly as play runs."""
 
@@ -82,7 +108,10 @@ class AdversarialStage(Stage):
         name: str = "adversarial",
     ):
         ema = copy.deepcopy(generator)
-        modules = {"generator": generator, "critic": critic, "ema": ema}
+        self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
+        modules = {
+            "generator": generator, "critic": critic, "ema": ema, "balance": self.balance
+        }  # fmt: skip
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.train, self.dreamer = train, dreamer
@@ -91,7 +120,7 @@ class AdversarialStage(Stage):
         player = torch.optim.AdamW(generator.parameters(), lr=config.lr, **adam)
         self.turns = [
             Turn("critic", (critic,), judge, self.critic_losses, clip=None),
-            Turn("generator", (generator,), player, self.generator_losses, clip=10.0),
+            Turn("generator", (generator,), player, self.generator_losses, 10.0, self.balance.pace),
         ]
 
     def batch(self, dice: Dice) -> Match:
@@ -108,18 +137,22 @@ class AdversarialStage(Stage):
 
     def dream(self, clip: Clip, noise: Tensor, lead: int, given: int) -> Tensor:
         """The last 1 + T latents of a rollout; lead and overlap carry no gradient, only their memory does its work."""
-        generator, start = self.generator, clip.latents[:, :given]
-        window, free = generator.config.window, lead + self.config.overlap if lead else 0
-        cache = GrowingCache(generator.trunk.rope, generator.trunk.scene(clip.scene), window)
-        before = start[:, :0]
+        generator, start, detach = self.generator, clip.latents[:, :given], self.config.detach
+        scene, window, length = generator.trunk.scene(clip.scene), generator.config.window, len(noise[0])
+        # then one masked pass has all gradients of the growing cache
+        replayed = detach and not lead and length <= window + 2
+        free = lead + self.config.overlap if lead else length * replayed
+        cache, before = GrowingCache(generator.trunk.rope, scene, window), start[:, :0]
         if free:
             head = clip.controls[:, :free], noise[:, :free]
             with torch.no_grad():
                 ahead = rollout(generator, start, *head, cache, given)
             torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
+            if replayed:
+                return replay(generator, ahead, clip.controls, noise, clip.scene, given)
             cache, before, start, given = cache.detach(), ahead[:, lead:-1], ahead[:, -1:], 1
         tail = clip.controls[:, free:], noise[:, free:]
-        made = rollout(generator, start, *tail, cache, given, self.config.detach)
+        made = rollout(generator, start, *tail, cache, given, detach)
         return torch.cat([before, made], dim=1)
 
     def judge(
@@ -136,31 +169,41 @@ class AdversarialStage(Stage):
     def critic_losses(self, match: Match, dice: Dice) -> Losses:
         """Relativistic loss, approximated R1 and R2, and wrong controls as further fakes."""
         c, real, fake = self.config, match.real, match.fake.detach()
-        noise = c.sigma * dice.normal(*real.shape)
-        parts = [real, fake, real + noise, fake + noise]
-        controls = [match.controls] * 4
+        parts, controls = [real, fake], [match.controls] * 2
         if c.wrong_controls:
             parts, controls = parts + [real], controls + [match.controls.roll(1, dims=0)]
-        t = dice.uniform(len(real))
+        t = c.times * dice.uniform(len(real))
         logits = self.judge(match, parts, t, controls)
         versus = relativistic(logits[1], logits[0])
-        r1, r2 = squared_gap(logits[2], logits[0]), squared_gap(logits[3], logits[1])
+        self.balance.watch(versus / len(logits[0]))
+        r1, r2 = self.penalties(match, logits, t, dice)
         loss = versus + c.penalty * (r1 + r2)
         found = {"critic": versus.detach(), "r1": r1.detach(), "r2": r2.detach()}
         if c.wrong_controls:
-            wrong = relativistic(logits[4], logits[0])
+            wrong = relativistic(logits[2], logits[0])
             loss, found["wrong"] = loss + c.wrong_controls * wrong, wrong.detach()
         yield loss, found
 
+    def penalties(self, match: Match, logits: list, t: Tensor, dice: Dice) -> list[Tensor]:
+        """Approximated R1 and R2, on the first rows of the batch."""
+        few = max(1, round(self.config.penalised * len(t)))
+        real, fake = match.real[:few], match.fake[:few].detach()
+        noise = self.config.sigma * dice.normal(*real.shape)
+        part = Match(real, fake, match.controls[:few], match.scene[:few], match.given)
+        moved = self.judge(part, [real + noise, fake + noise], t[:few])
+        still = [{h: x[:few] for h, x in version.items()} for version in logits[:2]]
+        return [squared_gap(a, b) for a, b in zip(moved, still, strict=True)]
+
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
-        t = dice.uniform(len(match.real))
+        t = self.config.times * dice.uniform(len(match.real))
         (fake,) = self.judge(match, [match.fake], t)
         with torch.no_grad():
             (real,) = self.judge(match, [match.real], t)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
         loss = relativistic(real, fake)
-        yield loss, {"generator": loss.detach(), "motion": motion}
+        pace = self.balance.pace()
+        yield loss, {"generator": loss.detach(), "motion": motion, "pace": pace}
 
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""

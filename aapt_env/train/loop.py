@@ -31,6 +31,7 @@ class Turn:
     optimizer: torch.optim.Optimizer
     losses: Callable[[Any, Dice], Losses]  # one loss, or one per segment of a long video
     clip: float | None = 1.0  # gradient norm, None for no clipping
+    pace: Callable[[], float] = lambda: 1.0  # a factor to the learning rate, asked at each turn
 
 
 @dataclass(kw_only=True)
@@ -152,8 +153,9 @@ def advance(
     with precision:
         batch = stage.batch(dice)
     for turn in stage.turns:
+        pace = turn.pace()
         for group, rate in zip(turn.optimizer.param_groups, base[turn.name], strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = rate * factor * pace
         with only(turn.modules, stage.modules):
             losses = turn.losses(batch, dice)
             while True:

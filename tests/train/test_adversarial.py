@@ -5,12 +5,20 @@ import math
 import pytest
 import torch
 
+from aapt_env.model.cache import GrowingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
+from aapt_env.model.rollout import rollout
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
-from aapt_env.train.adversarial import Adversarial, AdversarialStage, relativistic, squared_gap
-from aapt_env.train.clips import EncodedEpisode, LatentClips
+from aapt_env.train.adversarial import (
+    Adversarial,
+    AdversarialStage,
+    Balance,
+    relativistic,
+    squared_gap,
+)
+from aapt_env.train.clips import Clip, EncodedEpisode, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Run, advance
 
@@ -99,7 +107,7 @@ def test_each_turn_teaches_its_own_network_only(heads):
     advance(made, run, 0, base, 1.0, None)
     assert stepped == ["critic", "generator"]
     for name, module in made.modules.items():
-        assert any(
+        assert name == "balance" or any(
             not torch.equal(a, b) for a, b in zip(before[name], module.parameters(), strict=True)
         ), name
         assert all(p.requires_grad for p in module.parameters())
@@ -174,6 +182,67 @@ def test_the_generator_learns_through_the_cache_from_the_first_dreamt_latent_on(
     assert grad[:, 0].abs().max() > 0, (
         "through keys and values, though the recycled latent is detached"
     )
+
+
+def test_the_masked_replay_has_the_gradients_of_the_growing_cache():
+    """A rollout that carries gradients step by step, beside the rollout without and one masked pass with them."""
+    made = stage()
+    made.generator.double()
+    dice = Dice.of(0, "x", 0)
+    clip = made.train.sample(dice, 3, 5)
+    clip = Clip(clip.latents.double(), clip.controls.double(), clip.scene)
+    noise = dice.normal(*clip.latents[:, 1:].shape).double()
+    weights = list(made.generator.parameters())
+    fast = made.dream(clip, noise, 0, 2)
+    scene = made.generator.trunk.scene(clip.scene)
+    cache = GrowingCache(made.generator.trunk.rope, scene, CONFIG.window)
+    plain = rollout(made.generator, clip.latents[:, :2], clip.controls, noise, cache, 2)
+    torch.testing.assert_close(fast, plain)
+    aim = torch.randn_like(plain)
+    grads = [torch.autograd.grad((x * aim).sum(), weights, allow_unused=True) for x in (fast, plain)]
+    for name, a, b in zip(dict(made.generator.named_parameters()), *grads, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None:
+            assert b.abs().max() > 0, name
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_the_generator_waits_for_the_critic_and_learns_at_full_rate_when_beaten():
+    balance = Balance(lead=0.55)
+    assert balance.pace() == pytest.approx(0.02), "a draw at the start"
+    for _ in range(60):
+        balance.watch(torch.tensor(0.62))
+    assert balance.pace() == pytest.approx((math.log(2) - 0.62) / (math.log(2) - 0.55), rel=1e-3)
+    for _ in range(60):
+        balance.watch(torch.tensor(0.1))
+    assert balance.pace() == 1
+    balance.watch(torch.tensor(50.0))
+    assert balance.pace() == pytest.approx(0.02)
+
+
+def test_the_pace_is_in_the_rate_and_in_the_state():
+    made, run = stage(), Run(folder=None)
+    base = {turn.name: [1.0] for turn in made.turns}
+    advance(made, run, 0, base, 1.0, None)
+    critic, generator = (turn.optimizer.param_groups[0]["lr"] for turn in made.turns)
+    assert critic == 1 and generator == pytest.approx(made.balance.pace()) and generator < 1
+    assert "loss" in made.modules["balance"].state_dict(), "so that a resumed run goes on with it"
+
+
+def test_the_penalties_look_at_their_share_of_the_batch():
+    made, few = stage(batch=4, penalised=0.5), stage(batch=4, penalised=0.25)
+    match = made.batch(Dice.of(0, "x", 0))
+    t = torch.zeros(4)
+    rows = []
+    for s in (made, few):
+        real, fake = s.judge(match, [match.real, match.fake], t)
+        asked = []
+        s.judge = lambda m, parts, t: asked.append(len(t)) or [
+            {"latent": p.flatten(1).mean(1, keepdim=True)} for p in parts
+        ]
+        s.penalties(match, [{"latent": real["latent"]}, {"latent": fake["latent"]}], t, Dice.of(0, "x", 1))
+        rows += asked
+    assert rows == [2, 1]
 
 
 def test_wrong_controls_are_further_fakes():
