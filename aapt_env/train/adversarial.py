@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,11 +16,27 @@ from aapt_env.model.cache import GrowingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, rollout
+from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import average
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.loop import Losses, Stage, Turn
+
+ALARMS = {
+    "critic": partial(
+        Alarm, "critic", below=0.02,
+        says="the critic tells all dreams from the game and teaches nothing more; raise `penalty` or `lr`",
+    ),
+    "motion": partial(
+        Alarm, "motion", below=0.7,
+        says="dreams move less than the game, the world is freezing; look at the sheet, try heads=('video',)",
+    ),
+    "control": partial(
+        Alarm, "control", of_best=0.9,
+        says="dreams obey less than before; try wrong_controls=0.5",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +52,9 @@ class Adversarial:
     given: int = 5  # the dream begins with 1 ... given real latents
     lr: float = 5e-5  # generator, at most: see Balance
     critic_lr: float = 2e-4
-    critic_loss: float = 0.55  # its loss at and below which the generator learns at full rate; ln 2 is a draw
+    critic_loss: float = (
+        0.55  # its loss at and below which the generator learns at full rate; ln 2 is a draw
+    )
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
     penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
@@ -115,6 +134,7 @@ class AdversarialStage(Stage):
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.train, self.dreamer = train, dreamer
+        self.alarms = [make() for make in ALARMS.values()]
         adam = {"betas": (0.0, 0.99), "weight_decay": 0.0, "fused": True}
         judge = torch.optim.AdamW(critic.parameters(), lr=config.critic_lr, **adam)
         player = torch.optim.AdamW(generator.parameters(), lr=config.lr, **adam)
@@ -138,7 +158,11 @@ class AdversarialStage(Stage):
     def dream(self, clip: Clip, noise: Tensor, lead: int, given: int) -> Tensor:
         """The last 1 + T latents of a rollout; lead and overlap carry no gradient, only their memory does its work."""
         generator, start, detach = self.generator, clip.latents[:, :given], self.config.detach
-        scene, window, length = generator.trunk.scene(clip.scene), generator.config.window, len(noise[0])
+        scene, window, length = (
+            generator.trunk.scene(clip.scene),
+            generator.config.window,
+            len(noise[0]),
+        )
         # then one masked pass has all gradients of the growing cache
         replayed = detach and not lead and length <= window + 2
         free = lead + self.config.overlap if lead else length * replayed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from aapt_env.train import state
+from aapt_env.train.alarms import Alarm
 from aapt_env.train.dice import Dice
 
 Losses = Iterator[tuple[Tensor, dict[str, Any]]]
@@ -41,6 +43,7 @@ class Stage:
     name: str
     modules: dict[str, nn.Module] = field(default_factory=dict)  # all that is saved
     turns: list[Turn] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
 
     def batch(self, dice: Dice) -> Any:
         """The step's data, on the device."""
@@ -127,7 +130,10 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
             bar.update()
             now = time.monotonic()
             if step % run.log_every == 0 or step == steps:
-                log.write(step, metrics, factor)
+                rung = [said for alarm in stage.alarms if (said := alarm.hear(metrics))]
+                for said in rung:
+                    tqdm.write(f"ALARM {stage.name}, step {step}: {said}", file=sys.stderr)
+                log.write(step, metrics, factor, "; ".join(rung))
                 bar.set_postfix({k: f"{float(v):.3g}" for k, v in list(metrics.items())[:4]})
             if now - saved > run.save_seconds or step == steps or now > run.deadline:
                 if step == steps:
@@ -236,8 +242,8 @@ class Log:
         except ImportError:
             self.board = None
 
-    def write(self, step: int, metrics: dict[str, Any], factor: float) -> None:
-        """Append one line."""
+    def write(self, step: int, metrics: dict[str, Any], factor: float, alarm: str = "") -> None:
+        """Append one line; what an alarm said goes to the file only."""
         line = {
             "step": step,
             "seconds": round(time.monotonic() - self.start, 1),
@@ -245,7 +251,7 @@ class Log:
         }
         line |= {key: round(float(value), 6) for key, value in metrics.items()}
         with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line | ({"alarm": alarm} if alarm else {})) + "\n")
         if self.board is not None:
             for key, value in line.items():
                 self.board.add_scalar(key, value, step)

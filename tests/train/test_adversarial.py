@@ -199,7 +199,9 @@ def test_the_masked_replay_has_the_gradients_of_the_growing_cache():
     plain = rollout(made.generator, clip.latents[:, :2], clip.controls, noise, cache, 2)
     torch.testing.assert_close(fast, plain)
     aim = torch.randn_like(plain)
-    grads = [torch.autograd.grad((x * aim).sum(), weights, allow_unused=True) for x in (fast, plain)]
+    grads = [
+        torch.autograd.grad((x * aim).sum(), weights, allow_unused=True) for x in (fast, plain)
+    ]
     for name, a, b in zip(dict(made.generator.named_parameters()), *grads, strict=True):
         assert (a is None) == (b is None), name
         if a is not None:
@@ -229,20 +231,15 @@ def test_the_pace_is_in_the_rate_and_in_the_state():
     assert "loss" in made.modules["balance"].state_dict(), "so that a resumed run goes on with it"
 
 
-def test_the_penalties_look_at_their_share_of_the_batch():
-    made, few = stage(batch=4, penalised=0.5), stage(batch=4, penalised=0.25)
-    match = made.batch(Dice.of(0, "x", 0))
-    t = torch.zeros(4)
-    rows = []
-    for s in (made, few):
-        real, fake = s.judge(match, [match.real, match.fake], t)
-        asked = []
-        s.judge = lambda m, parts, t: asked.append(len(t)) or [
-            {"latent": p.flatten(1).mean(1, keepdim=True)} for p in parts
-        ]
-        s.penalties(match, [{"latent": real["latent"]}, {"latent": fake["latent"]}], t, Dice.of(0, "x", 1))
-        rows += asked
-    assert rows == [2, 1]
+@pytest.mark.parametrize("share, rows", [(0.25, 1), (0.5, 2), (1.0, 4)])
+def test_the_penalties_look_at_their_share_of_the_batch(share, rows):
+    made, dice = stage(batch=4, penalised=share), Dice.of(0, "x", 1)
+    match, t = made.batch(Dice.of(0, "x", 0)), torch.zeros(4)
+    logits = made.judge(match, [match.real, match.fake], t)
+    found, asked, judge = made.penalties(match, logits, t, dice), [], made.judge
+    made.judge = lambda part, parts, times: (asked.append(len(times)), judge(part, parts, times))[1]
+    again = made.penalties(match, logits, t, Dice.of(0, "x", 1))
+    assert asked == [rows] and found == again and min(found) > 0
 
 
 def test_wrong_controls_are_further_fakes():
