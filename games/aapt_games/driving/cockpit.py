@@ -141,8 +141,10 @@ class Cockpit:
 
 
 def blend(target: np.ndarray, patch: np.ndarray) -> None:
-    """Put a premultiplied RGBA patch over `target` in place."""
-    under = np.subtract(256, patch[..., 3:], dtype=np.uint16)
-    np.multiply(target, under, out=(left := np.empty(target.shape, np.uint16)))
+    """Put a premultiplied RGBA patch over `target` in place: target * (256 - alpha) / 256 + patch."""
+    clear = cv2.cvtColor(cv2.extractChannel(patch, 3), cv2.COLOR_GRAY2RGB)
+    cv2.bitwise_not(clear, dst=clear)  # 255 - alpha, for each colour
+    left = np.multiply(target, clear, dtype=np.uint16)
+    left += target
     left >>= 8
-    cv2.add(patch[..., :3], left.astype(np.uint8), dst=target)
+    cv2.add(cv2.cvtColor(patch, cv2.COLOR_RGBA2RGB), left.astype(np.uint8), dst=target)
