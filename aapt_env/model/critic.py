@@ -49,9 +49,7 @@ class Critic(nn.Module):
         self.trunk = Trunk(config, control)
         depth = config.depth
         self.taps = tuple(sorted({depth // 2 - 1, 3 * depth // 4 - 1, depth - 1} - {-1}))
-        self.heads = nn.ModuleDict(
-            {h: LogitHead(config.dim, len(self.taps)) for h in heads}
-        )
+        self.heads = nn.ModuleDict({h: LogitHead(config.dim, len(self.taps)) for h in heads})
 
     def start_from(self, generator: Generator) -> None:
         """Begin from the diffusion weights, not the consistency weights (AAPT v2, section 2.2)."""

@@ -45,6 +45,7 @@ def train(
     out: Path | None = None,
     device: str = "auto",
     seed: int = 0,
+    compile: bool = False,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
@@ -59,13 +60,14 @@ def train(
         out: the run's folder.
         device: auto, cpu or cuda.
         seed: of weights, noise and the order of clips.
+        compile: whether the diffusion stage's passes go through torch.compile.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
     """
     begun = time.monotonic()
     deadline = begun + time_limit if time_limit else float("inf")
-    training = Training(game, recipe, budget, Path(out or run_dir(game)), device, seed)
+    training = Training(game, recipe, budget, Path(out or run_dir(game)), device, seed, compile)
     folder = training.folder
     names = folder.plan(stage, resume)
     if not training.open_data(Path(data or data_dir(game)), deadline):
@@ -96,11 +98,12 @@ class Training:
         out: Path,
         device: str,
         seed: int,
+        compile: bool = False,
     ):
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
         self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
         self.checkpoint = out / "checkpoint"
-        self.device = pick(device)
+        self.device, self.compile = pick(device), compile
         self.bf16 = fast_bf16(self.device)
         self.frames: dict[str, list] = {}
 
@@ -185,7 +188,10 @@ class Training:
             return ImitateStage(r.imitate, policy, self.decoded("train"), controls, self.device)
         self.latents()
         if name == "diffusion":
-            return DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
+            made = DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
+            if self.compile:  # in place: names of weights stay, and the average has its own plain passes
+                made.generator.compile(dynamic=False)
+            return made
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)

@@ -357,3 +357,17 @@ def test_from_nothing_to_a_world_by_the_command_line(tmp_path):
     aapt("train", "driving", "--recipe", "smoke", "--resume")
     assert "shipped to checkpoints/driving" in aapt("ship", "runs/driving")
     assert "checkpoints/driving" in aapt("games")
+
+
+@pytest.mark.slow
+def test_compiled_diffusion_learns_what_the_plain_one_does(again):
+    out, go = again
+    found = []
+    for compiled in (True, False):
+        go(stage="diffusion", compile=compiled)
+        found.append(weights(out, "diffusion"))
+    fast, plain = found
+    assert fast.keys() == plain.keys(), "a compiled network keeps the names of its weights"
+    for name in plain:
+        if name.startswith("module/generator"):
+            torch.testing.assert_close(fast[name], plain[name], rtol=1e-2, atol=1e-3, msg=name)
