@@ -12,6 +12,7 @@ from aapt_env import checkpoint as checkpoints
 from aapt_env.device import pick
 from aapt_env.model.policy import Player
 from aapt_env.paths import find_checkpoint
+from aapt_env.spec import array_of
 from aapt_env.starts import Start
 from aapt_env.world import World
 
@@ -84,15 +85,17 @@ class AAPTEnv(gym.Env):
 
         Returns:
             The last frame of the start, and info with "frames" [1, H, W, 3], "scene", "seed" (of the noise),
-            "reward_source" and, for an indexed start, "start": its index, the game's seed, scene and controls so far
-            [m, width], for a twin.
+            "reward_source" and, for an indexed start, "start": its index, the game's seed, scene and controls so far,
+            m rows of [width] in a list (vector envs stack arrays, and m differs from start to start), for a twin.
 
         Raises:
             ValueError: an unknown option, an index out of range, a picture of another size, a scene that no start has.
         """
         super().reset(seed=seed)
         options = options or {}
-        unknown = sorted(set(options) - {"start", "scene"})
+        if not isinstance(options, dict):
+            raise ValueError(f"reset options {options!r}; expected {{'start': ..., 'scene': ...}}")
+        unknown = sorted(set(options) - {"start", "scene"}, key=str)
         if unknown:
             raise ValueError(f"reset options {unknown} unknown; expected 'start' and 'scene'")
         scene = options.get("scene") or {}
@@ -107,7 +110,7 @@ class AAPTEnv(gym.Env):
         info = self.info(frames)
         if index is not None:
             info["start"] = {
-                "index": index, "seed": start.seed, "scene": dict(start.scene), "controls": start.controls.copy(),
+                "index": index, "seed": start.seed, "scene": dict(start.scene), "controls": start.controls.tolist(),
             }  # fmt: skip
         return self.shown.copy(), info
 
@@ -115,7 +118,7 @@ class AAPTEnv(gym.Env):
         """The start that reset's options ask for, and its index."""
         spec, starts = self.spec_world, self.world.starts
         if start is not None and not isinstance(start, (int, np.integer)):
-            picture = np.asarray(start)
+            picture = array_of(start)
             full = {name: values[0] for name, values in spec.scenes.items()} | scene
             spec.scene_row(full)
             shape = (spec.height, spec.width, 3)
@@ -178,7 +181,7 @@ class AAPTEnv(gym.Env):
             raise ResetNeeded("render before reset; call env.reset(seed=...) first")
         return self.shown.copy()
 
-    def policy(self):
+    def policy(self) -> Player | None:
         """The checkpoint's own player, (observation, info) -> action, from frames alone; None when it carries none."""
         policy = checkpoints.read_policy(self.folder, self.spec_world)
         return None if policy is None else Player(policy)

@@ -13,6 +13,16 @@ import numpy as np
 KINDS = ("keys", "vector", "pose", "camera")
 
 
+def array_of(value: Any) -> np.ndarray:
+    """What a caller gave, as an array; what is none (rows of unequal length, a dict) as an object array of shape ()."""
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError):
+        alone = np.empty((), object)
+        alone[()] = value
+        return alone
+
+
 def strict(cls, data: dict, where: str):
     """Build dataclass `cls` from a JSON dict; unknown or missing keys raise ValueError naming both."""
     if not isinstance(data, dict):
@@ -50,6 +60,10 @@ class KeyBinding:
 
     def __post_init__(self):
         object.__setattr__(self, "keys", tuple(self.keys))
+        if not all(isinstance(key, str) for key in self.keys):
+            raise ValueError(f"keymap keys {self.keys!r}; expected names such as 'left'")
+        if not isinstance(self.value, (int, float)):
+            raise ValueError(f"keymap value {self.value!r}; expected a number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,13 @@ class ControlSpec:
         )
         object.__setattr__(self, "keymap", bindings)
         object.__setattr__(self, "names", tuple(self.names))
+        if len(self.names) not in (0, self.size) or not all(isinstance(n, str) for n in self.names):
+            raise ValueError(
+                f"control names {self.names!r}; expected none, or a text for each of {self.size} elements"
+            )
+        for b in bindings:
+            if not isinstance(b.index, int) or not 0 <= b.index < self.size:
+                raise ValueError(f"keymap index {b.index!r}; expected 0 to {self.size - 1}")
 
     @classmethod
     def of(cls, env: gym.Env) -> ControlSpec:
@@ -114,17 +135,15 @@ class ControlSpec:
         Raises:
             ValueError: the action is outside the space (expected and got are named).
         """
-        space = self.action_space()
+        space, value = self.action_space(), array_of(action)
         if self.space == "Discrete":
-            value = np.asarray(action)
             fits = value.shape in ((), (1,)) and np.issubdtype(value.dtype, np.integer)
             fits = fits and space.contains(int(value.reshape(-1)[0]))
         elif self.space == "MultiBinary":
-            value = np.asarray(action)
             fits = value.shape == (self.size,) and bool(np.isin(value, (0, 1)).all())
         else:
-            value = np.asarray(action, dtype=np.float32)
-            fits = value.shape == (self.size,) and bool((np.abs(value) <= 1.0).all())
+            fits = value.shape == (self.size,) and value.dtype.kind in "fiub"
+            fits = fits and bool((np.abs(value) <= 1.0).all())
         if not fits:
             raise ValueError(f"action {action!r} is outside {space}; controls are {self.names}")
         return value.astype(np.float32).reshape(self.width)
@@ -191,6 +210,11 @@ class WorldSpec:
         if isinstance(self.control, dict):
             object.__setattr__(self, "control", strict(ControlSpec, self.control, "control"))
         object.__setattr__(self, "scenes", {n: tuple(v) for n, v in self.scenes.items()})
+        if not isinstance(self.game, str) or not self.game:
+            raise ValueError(f"spec game={self.game!r}; expected a name such as 'driving'")
+        values = [value for attribute in self.scenes.values() for value in attribute]
+        if not all(self.scenes.values()) or not all(isinstance(value, str) for value in values):
+            raise ValueError(f"spec scenes={self.scenes!r}; expected texts, one or more for each")
         for name in ("height", "width", "frame_fps", "k", "stride", "channels"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -218,7 +242,7 @@ class WorldSpec:
         Raises:
             ValueError: an unknown attribute or value, with the known ones.
         """
-        unknown = sorted(set(scene) - set(self.scenes))
+        unknown = sorted(set(scene) - set(self.scenes), key=str)
         if unknown:
             raise ValueError(
                 f"scene attributes {unknown} unknown; this world has {dict(self.scenes)}"

@@ -29,7 +29,7 @@ class Twin:
 
         Args:
             start: a dream's `info["start"]`: the game's seed, its scene, and the controls up to the start, one per
-                frame, [m, width].
+                frame, m rows of [width].
             rows: controls since the start, one per latent.
         """
         options = {"scene": dict(start["scene"])} if start.get("scene") else {}

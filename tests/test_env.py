@@ -1,5 +1,8 @@
 """The dream as an ordinary Gymnasium env: any code that takes an Env takes it."""
 
+import copy
+import dataclasses
+import pickle
 import subprocess
 import sys
 import types
@@ -111,7 +114,10 @@ def test_step_and_render_before_reset(env):
         env.render()
 
 
-@pytest.mark.parametrize("action", [[0, 0, 2, 0], [0, 1], 3, None, "left", [0.5, 0, 0, 0]])
+ODD = [[0, 0, 2, 0], [0, 1], 3, None, "left", [0.5, 0, 0, 0], [[0], [0, 1], 0, 0], {"left": 1}]
+
+
+@pytest.mark.parametrize("action", ODD, ids=str)
 def test_an_action_outside_the_space_is_refused_and_changes_nothing(env, action):
     reference = drive(env, [GO, GO], seed=1)
     env.reset(seed=1)
@@ -170,12 +176,15 @@ def test_start_from_a_picture(env):
         ({"start": np.zeros((64, 64, 3))}, "float64; expected uint8"),
         ({"start": "two"}, "start picture .* or an index below 6"),
         ({"start": 2.5}, "start picture .* or an index below 6"),
+        ({"start": [[1], [1, 2]]}, "start picture .* or an index below 6"),
+        (["start"], r"reset options \['start'\]; expected {'start': ..., 'scene': ...}"),
+        ({"scene": {1: 2, "season": "fall"}}, r"scene attributes \[1, 'season'\] unknown"),
         ({"scene": {"time": "noon"}}, r"scene time='noon'; expected one of \('day', 'night'\)"),
         ({"scene": {"season": "fall"}}, r"scene attributes \['season'\] unknown; this world has"),
         ({"scene": "night"}, "scene 'night'; expected {attribute: value} out of"),
         ({"scene": {"time": "night", "sky": "rain"}, "start": 0}, "contradicts {'time': 'night'}; leave one out"),
     ],
-    ids=lambda x: None if isinstance(x, dict) else x[:20],
+    ids=lambda x: x[:20] if isinstance(x, str) else None,
 )  # fmt: skip
 def test_bad_options_are_refused_in_a_sentence(env, options, message):
     with pytest.raises(ValueError, match=message) as caught:
@@ -253,7 +262,8 @@ def test_what_is_given_out_is_the_callers_own(env):
     assert np.array_equal(np.concatenate([i["frames"] for _, i in given]), reference)
 
     observation, info = env.reset(seed=1)
-    observation[:], info["frames"][:], info["start"]["controls"][:] = 0, 0, 9
+    observation[:], info["frames"][:] = 0, 0
+    info["start"]["controls"][0][:] = [9] * 4
     info["scene"]["time"] = info["start"]["scene"]["time"] = "noon"
     env.render()[:] = 0
     frames = [env.step(GO)[4]["frames"] for _ in range(2)]
@@ -307,6 +317,37 @@ def test_gymnasiums_statistics_take_it(tiny):
     for _ in range(3):
         info = made.step(GO)[4]
     assert (info["episode"]["l"], info["episode"]["r"]) == (3, 0.0)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasiums_vector_envs_take_it(make_checkpoint, tmp_path, mode):
+    """They stack arrays of info, and once broke on starts whose controls differ in number."""
+    from aapt_env import checkpoint
+
+    read = checkpoint.read(make_checkpoint(tmp_path / "first"))
+    starts = [
+        dataclasses.replace(start, controls=np.repeat(start.controls, 1 + i, axis=0))
+        for i, start in enumerate(read.starts)
+    ]
+    checkpoint.save(tmp_path / "world", read.spec, read.generator, read.vae, starts, {})
+    many = gym.make_vec("AAPT-World-v0", 3, mode, checkpoint=str(tmp_path / "world"), device="cpu")
+    try:
+        infos = many.reset(seed=[1, 2, 3])[1]
+        lengths = [len(rows) for rows in infos["start"]["controls"]]
+        assert lengths == [len(starts[i].controls) for i in infos["start"]["index"]]
+        assert len(set(lengths)) > 1
+        observations, *_, infos = many.step(many.action_space.sample())
+        assert observations.shape == (3, 64, 64, 3) and infos["frames"].shape == (3, 4, 64, 64, 3)
+    finally:
+        many.close()
+
+
+def test_a_copy_and_a_pickle_dream_on_alike(env):
+    env.reset(seed=1)
+    env.step(GO)
+    copies = [copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+    after = env.step(BACK)[0]
+    assert all(np.array_equal(one.step(BACK)[0], after) for one in copies)
 
 
 def test_gymnasiums_player_plays_it_with_the_arrows(made, monkeypatch):

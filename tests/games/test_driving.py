@@ -123,6 +123,21 @@ def test_scene_options(game):
             game.reset(seed=3, options={"scene": bad})
 
 
+@pytest.mark.parametrize("options", [{"scenes": {"time": "night"}}, {"scene": "night"}])
+def test_options_that_there_are_not_are_refused(game, options):
+    """A typo once gave another scene than the one asked for, without a word."""
+    with pytest.raises(ValueError, match="expected {'scene': {attribute: value}}"):
+        game.reset(seed=3, options=options)
+
+
+@pytest.mark.parametrize("action", [[0, 0, 1], [0, 0, 2, 0], [0.5, 0, 0, 0], None, "left", 5])
+def test_an_action_outside_the_space_is_refused(game, action):
+    """It was read as true or false, or failed with a sentence of Python's."""
+    game.reset(seed=3)
+    with pytest.raises(ValueError, match=r"is outside MultiBinary\(4\); controls are .*left"):
+        game.step(action)
+
+
 def test_scenes_look_different(game):
     """Day and night, rain and clear, winter and summer differ by eye."""
 

@@ -68,8 +68,7 @@ class DrivingEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Build a new world and stand (or roll) on its road; see Gymnasium."""
         super().reset(seed=seed)
-        wanted = dict((options or {}).get("scene") or {})
-        scene.check(wanted)
+        wanted = _scene_of(options or {})
         rng = self.np_random
         place = int(rng.integers(2**62))
         self._enter(world.build(place, scene.draw(rng) | wanted))
@@ -95,6 +94,10 @@ class DrivingEnv(gymnasium.Env):
         """Advance 1/24 s; see Gymnasium."""
         if self.world is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
+        if not self.action_space.contains(np.asarray(action)):
+            raise ValueError(
+                f"action {action!r} is outside {self.action_space}; controls are {self.control_names}"
+            )
         left, right, throttle, brake = (bool(a) for a in action)
         self.pedals = (throttle, brake)
         off = self._off()
@@ -196,7 +199,7 @@ class DrivingEnv(gymnasium.Env):
         return None if self.render_mode is None or self.image is None else self.image.copy()
 
     def control_mask(self) -> np.ndarray:
-        """[H, W] bool, True on pixels that display the control: wheel, hands, pedal lamps."""
+        """[H, W] bool, True on pixels that display the control: wheel, hands, pedal lamps, speed bar."""
         if self.world is None:
             raise gymnasium.error.ResetNeeded("call reset() before control_mask()")
         return self.renderer.cockpit.mask()
@@ -234,3 +237,14 @@ class DrivingEnv(gymnasium.Env):
         if "rng" in state:
             self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
         self._observe()
+
+
+def _scene_of(options: dict[str, Any]) -> dict[str, str]:
+    """The scene that reset's options fix. Raises ValueError for an option or a scene that there is not."""
+    wanted = options.get("scene") or {}
+    unknown = sorted(set(options) - {"scene"})
+    if unknown or not isinstance(wanted, dict):
+        got = f"{unknown} unknown" if unknown else f"scene {wanted!r}"
+        raise ValueError(f"reset options: {got}; expected {{'scene': {{attribute: value}}}}")
+    scene.check(wanted)
+    return dict(wanted)
