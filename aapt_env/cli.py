@@ -24,6 +24,10 @@ from tyro.constructors import PrimitiveConstructorSpec
 from aapt_env import __version__, paths
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+STOPPED = {  # what to do after Ctrl-C
+    "record": "; finished episodes are kept, and the same command goes on",
+    "train": "; what was saved last is kept, and the same with --resume goes on from there",
+}
 HANDED_ON = {"play": "aapt_env.play", "eval": "aapt_env.evaluate", "bench": "aapt_env.bench"}
 
 
@@ -140,7 +144,9 @@ class Record:
         if (self.height is None) != (self.width is None):
             raise ValueError("--height and --width go together; --size N is short for both")
         size = 64 if self.size is None else self.size
-        return self.height or size, self.width or size
+        if self.height is None or self.width is None:
+            return size, size
+        return self.height, self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(words)
     except KeyboardInterrupt:
-        print(f"{verb}: stopped by Ctrl-C", file=sys.stderr)
+        print(f"{verb}: stopped by Ctrl-C{STOPPED.get(words[0], '')}", file=sys.stderr)
         return 130
     except (ValueError, OSError, gym.error.Error) as error:
         if os.environ.get("AAPT_DEBUG"):

@@ -49,7 +49,7 @@ def load_entry(entry: str) -> Any:
         ValueError: not of that form, or no such module or name.
     """
     module, _, name = entry.partition(":")
-    if not module or not name:
+    if not module or not name or module.startswith("."):
         raise ValueError(f"{entry!r}: expected 'module:name'")
     try:
         return getattr(importlib.import_module(module), name)

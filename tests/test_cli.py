@@ -86,6 +86,12 @@ def test_record_refuses_half_a_size(calls, capsys, sizes):
     assert not calls
 
 
+def test_a_height_of_0_is_no_default(calls):
+    """It once recorded frames of 64 pixels instead."""
+    assert cli.main("record driving --height 0 --width 64".split()) == 0
+    assert (calls[0][1]["height"], calls[0][1]["width"]) == (0, 64)
+
+
 def test_train_passes_every_flag_on(calls):
     line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --data d --out o"
     assert cli.main(line.split()) == 0
@@ -164,6 +170,8 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     monkeypatch.setattr(cli, "_import", lambda name: raising(KeyboardInterrupt()))
     assert cli.main(["play", "driving"]) == 130
     assert capsys.readouterr().err == "aapt play: stopped by Ctrl-C\n"
+    assert cli.main(["record", "driving"]) == 130
+    assert "finished episodes are kept, and the same command goes on" in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

@@ -40,6 +40,8 @@ class Episode:
     def __post_init__(self):
         if not 0 < self.frames_real <= self.length:
             raise ValueError(f"{self.frames_real=} outside 1 to {self.length=}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"an episode's seed {self.seed}; expected a whole number of 64 bits")
 
 
 class Episodes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -36,6 +38,10 @@ class Recipe:
         return max(1, int(self.max_seconds * spec.frame_fps) // self.k)
 
 
+class Halted(Exception):
+    """An episode was given up, because the recording stops."""
+
+
 class Player:
     """Plays and writes episodes, one at a time.
 
@@ -43,14 +49,25 @@ class Player:
         recipe: what to play.
         env: the game at the dream's rhythm.
         writer: takes the episodes.
+        halted: asked before each latent; True gives the episode up.
     """
 
-    def __init__(self, recipe: Recipe, env: gym.Env, writer: EpisodeWriter):
-        self.recipe, self.env, self.writer = recipe, env, writer
+    def __init__(
+        self,
+        recipe: Recipe,
+        env: gym.Env,
+        writer: EpisodeWriter,
+        halted: Callable[[], bool] = lambda: False,
+    ):
+        self.recipe, self.env, self.writer, self.halted = recipe, env, writer, halted
         self._policies = recipe.policy.split("+")
 
     def play(self, index: int) -> int:
-        """Play and write episode `index`; returns its frames."""
+        """Play and write episode `index`; returns its frames.
+
+        Raises:
+            Halted: the recording was stopped in mid-episode.
+        """
         game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
         name = self._policies[index % len(self._policies)]
         policy = policies.load(name, self.env)(policy_seed)
@@ -65,6 +82,8 @@ class Player:
         over = terminated = truncated = False
         real, latents = 1, self.recipe.latents(self.writer.spec)
         while not over and len(rows) < latents:
+            if self.halted():
+                raise Halted
             action = policy(obs, info)
             rows.append(control.to_row(action))
             obs, reward, terminated, truncated, info = self.env.step(action)
@@ -118,24 +137,62 @@ def pool(workers: int, recipe: Recipe, writer: EpisodeWriter, env: gym.Env) -> E
     if workers == 1:
         _player = Player(recipe, env, writer)
         return _Here()
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_worker,
-        initargs=(recipe, str(writer.path)),
-    )
+    return _Workers(workers, recipe, str(writer.path))
 
 
-def _begin_worker(recipe: Recipe, out: str) -> None:
+class _Workers(ProcessPoolExecutor):
+    """Worker processes that do not hear Ctrl-C: they stop, in mid-episode, when the parent leaves with an error."""
+
+    def __init__(self, workers: int, recipe: Recipe, out: str):
+        context = multiprocessing.get_context("spawn")
+        self._halt = context.Event()
+        super().__init__(
+            workers,
+            mp_context=context,
+            initializer=_begin_worker,
+            initargs=(recipe, out, self._halt.is_set),
+        )
+
+    def submit(self, call, /, *args, **kwargs) -> Future:
+        with _deaf():  # this is where processes are born
+            return super().submit(call, *args, **kwargs)
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            self._halt.set()
+        return super().__exit__(kind, error, trace)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C waits until the end; processes begun meanwhile never get it, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    heard, handler = [], None
+    if threading.current_thread() is threading.main_thread():  # half a birth would be a traceback
+        handler = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+    if heard and callable(handler):
+        handler(signal.SIGINT, None)
+
+
+def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
     """Make the game of a worker process, and end the process when its parent ends, however that was killed."""
     global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us, between episodes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
     spec = world_spec(env, recipe.game, recipe.k)
-    _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None))
+    _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None), halted)
 
 
 def _follow(sentinel: int) -> None:

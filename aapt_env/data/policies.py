@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from aapt_env.games import load_entry
 from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents
+FACTORY = "expected a function that takes a seed and returns a policy"
 
 
 class RandomControl:
@@ -57,13 +59,29 @@ def resolve(policy: str | None, env: gym.Env) -> str:
     """A policy's name as it is recorded: None becomes the game's own, or random where it has none.
 
     Raises:
-        ValueError: an unknown policy; says which there are.
+        ValueError: an unknown policy, or one that takes no seed; says which there are.
     """
     if policy is None:
         policy = "scripted" if _own(env) else "random"
     for name in policy.split("+"):
-        load(name, env)
+        _check(name, load(name, env))
     return policy
+
+
+def _check(name: str, factory: Callable) -> None:
+    """Raises ValueError where a factory cannot be called with a seed."""
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:
+        return  # some that are written in C do not tell
+    except TypeError as error:
+        raise ValueError(f"policy {name!r}: {error}; {FACTORY}") from error
+    try:
+        signature.bind(0)
+    except TypeError as error:
+        raise ValueError(
+            f"policy {name!r} cannot be called with a seed: {error}; {FACTORY}"
+        ) from error
 
 
 def load(policy: str, env: gym.Env) -> Callable:

@@ -92,41 +92,28 @@ def record(
         What is in the dataset now, and what this call added.
 
     Raises:
-        ValueError: unknown game or policy, or `out` holds another dataset; says what to do.
+        ValueError: unknown game or policy, a number that makes no sense, or `out` holds another dataset; says what
+            to do.
         DatasetWriteError: disk full or folder unwritable; what was written is kept.
     """
     begun = time.perf_counter()
-    if frames < 1 or workers < 1:
-        raise ValueError(f"{frames=} and {workers=}; expected whole numbers of at least 1")
-    env = make_held(game, height, width, k)
-    spec = world_spec(env, game, k)
-    recipe = player.Recipe(
-        game=game,
-        height=spec.height,
-        width=spec.width,
-        k=k,
-        policy=policies.resolve(policy, env),
-        seed=seed,
-        max_seconds=float(max_seconds or 60),
-    )
-    writer = EpisodeWriter(out, spec, recipe=dataclasses.asdict(recipe), gather_every=0)
-    plan = Plan(
-        lengths={episode.index: episode.length for episode in read_index(writer.path)},
-        frames=frames,
-        longest=1 + recipe.latents(spec) * k,
-        stop_at=begun + time_limit if time_limit else float("inf"),
-    )
-    before = plan.written
-    try:
-        with contextlib.closing(env), player.pool(workers, recipe, writer, env) as pool:
+    _check(frames, workers, seed, (height, width), max_seconds)
+    with contextlib.closing(make_held(game, height, width, k)) as env:
+        spec = world_spec(env, game, k)
+        recipe = player.Recipe(
+            game=game,
+            height=spec.height,
+            width=spec.width,
+            k=k,
+            policy=policies.resolve(policy, env),
+            seed=seed,
+            max_seconds=60.0 if max_seconds is None else float(max_seconds),
+        )
+        writer = EpisodeWriter(out, spec, recipe=dataclasses.asdict(recipe), gather_every=0)
+        plan = Plan.of(writer, recipe, frames, begun + (time_limit or float("inf")))
+        before = plan.written
+        with _gathered(writer), player.pool(workers, recipe, writer, env) as pool:
             _fill(plan, pool, workers, writer, _bar(game, frames, progress))
-    except BaseException as error:
-        with contextlib.suppress(DatasetWriteError, ValueError):
-            writer.gather()  # what there is shall be readable by other tools too
-        if isinstance(error, BrokenExecutor):
-            raise OSError(DIED) from error
-        raise
-    writer.close()
     summary = Summary(
         path=writer.path,
         episodes=len(plan.lengths),
@@ -137,6 +124,33 @@ def record(
     if progress:
         print(summary)
     return summary
+
+
+def _check(
+    frames: int, workers: int, seed: int, size: tuple[int, int], max_seconds: float | None
+) -> None:
+    """Raises ValueError for numbers that make no sense, before anything is made."""
+    for name, value, least in (("frames", frames, 1), ("workers", workers, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} {value}: expected a whole number >= {least}")
+    if min(size) < 8 or size[0] % 8 or size[1] % 8:
+        raise ValueError(f"frames of {size[0]}x{size[1]} pixels: expected multiples of 8")
+    if max_seconds is not None and not 0 < max_seconds < float("inf"):
+        raise ValueError(f"max_seconds {max_seconds}: expected a time above 0, in seconds")
+
+
+@contextlib.contextmanager
+def _gathered(writer: EpisodeWriter) -> Iterator[None]:
+    """However the recording ends, what there is can be read by other tools too."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(DatasetWriteError, ValueError):
+            writer.gather()
+        if isinstance(error, BrokenExecutor):
+            raise OSError(DIED) from error
+        raise
+    writer.close()
 
 
 def _bar(game: str, frames: int, progress: bool) -> tqdm:
@@ -169,6 +183,16 @@ class Plan:
     frames: int  # wanted
     longest: int  # frames an episode can have at most
     stop_at: float  # time.perf_counter() after which none is begun
+
+    @classmethod
+    def of(cls, writer: EpisodeWriter, recipe: player.Recipe, frames: int, stop_at: float) -> Plan:
+        """What is left to do where `writer` writes."""
+        return cls(
+            lengths={episode.index: episode.length for episode in read_index(writer.path)},
+            frames=frames,
+            longest=1 + recipe.latents(writer.spec) * recipe.k,
+            stop_at=stop_at,
+        )
 
     @property
     def written(self) -> int:

@@ -87,7 +87,6 @@ class EpisodeWriter:
             DatasetWriteError: disk full or folder unwritable; nothing written before is lost.
         """
         index = self._next if index is None else index
-        self._next = max(self._next, index + 1)
         controls, rewards = np.asarray(controls, np.float32), np.asarray(rewards, np.float32)
         self._check(frames, controls, rewards)
         episode = Episode(
@@ -103,22 +102,8 @@ class EpisodeWriter:
             extras=extras,
             stats=lerobot.episode_stats(frames, controls, rewards),
         )
-        sidecar = _as_json(episode)
-        record = files.place(self.path, files.RECORD, index)
-        record.unlink(
-            missing_ok=True
-        )  # replacing an episode: until it is whole again, it is not there
-        files.write(
-            files.place(self.path, files.VIDEO, index), video.encode(frames, self.spec.frame_fps)
-        )
-        files.write(
-            files.place(self.path, files.DATA, index),
-            lerobot.parquet(lerobot.rows(episode, controls, rewards, self.spec)),
-        )
-        files.write(record, sidecar)
-        self._added += 1
-        if self._gather_every and self._added % self._gather_every == 0:
-            self.gather()
+        self._next = max(self._next, index + 1)
+        self._write(episode, frames, controls, rewards)
         return index
 
     def gather(self) -> None:
@@ -135,6 +120,24 @@ class EpisodeWriter:
 
     def __exit__(self, *error) -> None:
         self.close()
+
+    def _write(
+        self, episode: Episode, frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray
+    ) -> None:
+        """Write an episode's three files, the sidecar last: until it is there, the episode is not."""
+        sidecar = _as_json(episode)
+        table = lerobot.parquet(lerobot.rows(episode, controls, rewards, self.spec))
+        video_file, data_file, record = (
+            files.place(self.path, pattern, episode.index)
+            for pattern in (files.VIDEO, files.DATA, files.RECORD)
+        )
+        record.unlink(missing_ok=True)
+        files.write(video_file, video.encode(frames, self.spec.frame_fps))
+        files.write(data_file, table)
+        files.write(record, sidecar)
+        self._added += 1
+        if self._gather_every and self._added % self._gather_every == 0:
+            self.gather()
 
     def _open(self, recipe: dict | None) -> None:
         """Begin the dataset, or check that the one there is the same."""

@@ -10,9 +10,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from aapt_env.data import Episodes, files
-from aapt_env.data.player import episode_seeds
+from aapt_env.data import Episodes, EpisodeWriter, files
+from aapt_env.data.player import Halted, Player, Recipe, episode_seeds
 from aapt_env.data.record import record
+from aapt_env.games import make_held, world_spec
 from aapt_env.spec import ControlSpec, KeyBinding, WorldSpec
 
 COLOURS = np.array([[0, 0, 0], [250, 20, 20], [20, 250, 20], [20, 20, 250]])
@@ -117,6 +118,76 @@ def test_killed_and_run_again_equals_unbroken(tmp_path, tree):
     assert tree(out) == tree(tmp_path / "unbroken")
 
 
+INTERRUPTED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from aapt_env.cli import main
+words = ["--workers", "2", "--height", "16", "--width", "24", "--max-seconds", "8"]
+if __name__ == "__main__":
+    sys.exit(main(["record", "gym:colour_game:SlowColour-v0", "--out", sys.argv[1], "--frames", "1m", *words]))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(signal, "pthread_sigmask"), reason="needs signals that can be blocked"
+)
+@pytest.mark.parametrize("ready", ["meta/aapt.json", "meta/aapt/chunk-*/*.json"])
+def test_ctrl_c_is_one_sentence_and_what_there_is_can_be_read(tmp_path, ready):
+    """Workers that were still importing once printed a traceback each; later ones played on for a minute."""
+    out, here = tmp_path / "data", Path(__file__).parent
+    root = str(here.parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(out), str(here)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, f"{root}/games"])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: list(out.glob(ready)))
+    wait_for(lambda: len(children(process.pid)) >= 2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert (
+        said.startswith("aapt record: stopped by Ctrl-C; finished episodes")
+        and said.count("\n") == 1
+    )
+    had = Episodes.open(out)
+    assert bool(len(had)) == (out / "meta/info.json").is_file()
+    assert all(len(had.frames(i)) == e.length for i, e in enumerate(had.index))
+
+
+def test_an_episode_is_given_up_when_the_recording_stops(tmp_path):
+    game = "gym:colour_game:Colour-v0"
+    recipe = Recipe(game=game, height=16, width=24, k=4, policy="random", seed=0, max_seconds=8.0)
+    env = make_held(game, 16, 24)
+    writer = EpisodeWriter(tmp_path, world_spec(env, game, 4))
+    with pytest.raises(Halted):
+        Player(recipe, env, writer, halted=lambda: True).play(0)
+    assert len(Episodes.open(tmp_path)) == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (dict(frames=0), "frames 0: expected a whole number >= 1"),
+        (dict(workers=0), "workers 0: expected a whole number >= 1"),
+        (dict(seed=-1), "seed -1: expected a whole number >= 0"),
+        (dict(height=20), "frames of 20x24 pixels: expected multiples of 8"),
+        (dict(width=0), "frames of 16x0 pixels: expected multiples of 8"),
+        (dict(max_seconds=0), "max_seconds 0: expected a time above 0"),
+        (dict(max_seconds=float("inf")), "max_seconds inf: expected a time above 0"),
+        (dict(max_seconds=float("nan")), "max_seconds nan: expected a time above 0"),
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_sense_write_nothing(record_colour, tmp_path, numbers, message):
+    """A negative seed once left a dataset behind, and a sentence of numpy's."""
+    with pytest.raises(ValueError, match=message):
+        record_colour(**numbers)
+    assert not (tmp_path / "data").exists()
+
+
 def test_an_episode_lost_is_played_again(record_colour, tree):
     out = record_colour()
     before = tree(out)
@@ -161,6 +232,9 @@ def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
         ("expert", "expected 'scripted', 'random' or 'module:function'"),
         ("nowhere_to_be:found", "no module 'nowhere_to_be'"),
         ("colour_game:nobody", "has no 'nobody'"),
+        (".colour_game:always_red", "expected 'module:name'"),
+        ("os:getcwd", "cannot be called with a seed.*; expected a function that takes a seed"),
+        ("os:sep", "not a callable object; expected a function that takes a seed"),
     ],
 )
 def test_unknown_policies(record_colour, policy, message):

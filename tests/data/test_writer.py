@@ -48,6 +48,7 @@ def test_a_writer_continues_what_is_there(tmp_path, spec, episode):
         (dict(controls=np.zeros((13, 2))), r"expected \(12, 2\)"),
         (dict(rewards=np.zeros(13)), r"expected \(12,\)"),
         (dict(note=object()), "JSON"),
+        (dict(seed=2**63), "expected a whole number of 64 bits"),  # a table has no room for it
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, spec, episode, change, message):
