@@ -220,3 +220,15 @@ def test_on_a_gpu_events_add_up(tiny, capsys):
     assert np.median(times.step) >= 0.9 * np.median(times.generator + times.decoder)
     work = floor.count(world, controls(world)[0])
     assert (work[0].flops, work[1].flops) == expected_flops(world)
+
+
+def test_help_names_no_types(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "None" not in text and "STR" not in text and "INT" not in text
+
+
+def test_a_folder_for_figures_is_refused_before_anything_is_measured(tmp_path, capsys):
+    assert main(["--json", str(tmp_path)]) == 2
+    assert "is a folder; expected a file's name" in capsys.readouterr().err

@@ -9,15 +9,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import gymnasium as gym
 import torch
 import tyro
+from tyro.conf import arg
 
 from aapt_env.bench import clock, floor, machine, report, rollout, subject
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import pick
+from aapt_env.flags import sentence, unless
 from aapt_env.world import World
 
 BF16 = {"auto": None, "bf16": True, "float32": False}
@@ -31,27 +33,27 @@ class Bench:
     Example: aapt bench driving --steps 500
     """
 
-    game: str = "driving"
+    game: Annotated[str, arg(metavar="GAME")] = "driving"
     """Whose world, from checkpoints/ or runs/."""
-    checkpoint: str | None = None
-    """Folder of a checkpoint or a run. Default: the game's."""
-    random: str | None = None
+    checkpoint: Annotated[str | None, unless("the game's", "DIR")] = None
+    """Folder of a checkpoint or a run."""
+    random: Annotated[str | None, unless("a trained world", "RECIPE")] = None
     """Random weights of this recipe's sizes instead: smoke, cpu or h100. Measures speed only."""
-    device: str = "auto"
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
     dtype: Literal["auto", "bf16", "float32"] = "auto"
     """Of the networks; auto takes bf16 where it is fast, as play does."""
-    batch: int = 1
+    batch: Annotated[int, arg(metavar="N")] = 1
     """Dreams side by side; play has one."""
-    steps: int = 300
+    steps: Annotated[int, arg(metavar="N")] = 300
     """Steps that count."""
-    warmup: int = 30
+    warmup: Annotated[int, arg(metavar="N")] = 30
     """Steps before them that do not."""
-    threads: int | None = None
-    """CPU threads. Default: torch's own choice, as in play."""
-    rollout: int | None = None
+    threads: Annotated[int | None, unless("torch's own choice, as in play", "N")] = None
+    """CPU threads."""
+    rollout: Annotated[int | None, unless("the speed test", "STEPS")] = None
     """Memory test instead: dream for so many steps (10000), and say whether memory and speed stay flat."""
-    json: Path | None = None
+    json: Annotated[Path | None, unless("none", "FILE")] = None
     """Write all figures to this file too."""
 
     def run(self, command: str) -> None:
@@ -95,6 +97,8 @@ class Bench:
         if self.random is not None and self.checkpoint is not None:
             raise ValueError("--random measures random weights: leave --checkpoint out")
         if self.json is not None:
+            if self.json.is_dir():
+                raise ValueError(f"--json {self.json} is a folder; expected a file's name")
             self.json.parent.mkdir(parents=True, exist_ok=True)
             self.json.touch()
 
@@ -154,5 +158,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, gym.error.Error) as error:
         if os.environ.get("AAPT_DEBUG"):
             raise
-        print(f"aapt bench: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"aapt bench: {sentence(error)}", file=sys.stderr)
         return 2

@@ -8,16 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import gymnasium as gym
 import tyro
+from tyro.conf import arg
 
+from aapt_env.flags import sentence, unless
 from aapt_env.play import headless, opening, window
 from aapt_env.play.recorder import Recorder, recording_place
 from aapt_env.play.runner import Runner
 from aapt_env.play.session import Session, Setup
 
 SECONDS = 10  # a headless run, unless --frames says otherwise
+SEEDS = 2**62  # a dataset has 64 bits for a seed, and every episode takes the next one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,31 +33,33 @@ class Play:
     Example: python -m aapt_env.play --game driving --scene time=night
     """
 
-    game: str = "driving"
+    game: Annotated[str, arg(metavar="GAME")] = "driving"
     """driving, or any other world that was trained; gym:ID plays a Gymnasium environment itself."""
     real: bool = False
     """Play the game itself, not its dream. --game-itself is the same."""
-    checkpoint: str | None = None
-    """Folder of a checkpoint or a run. Default: the world of that name, from checkpoints/ or runs/."""
-    device: str = "auto"
+    checkpoint: Annotated[
+        str | None, unless("the world of that name, from checkpoints/ or runs/", "DIR")
+    ] = None
+    """Folder of a checkpoint or a run."""
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
-    seed: int | None = None
-    """The first episode's. The same seed and keys give the same frames. Default: a new one each time."""
-    scene: tuple[str, ...] = ()
+    seed: Annotated[int | None, unless("a new one each time", "N")] = None
+    """The first episode's. The same seed and keys give the same frames."""
+    scene: Annotated[tuple[str, ...], unless("any", "NAME=VALUE ...")] = ()
     """Fix attributes of the scene: --scene time=night weather=rain."""
-    start: str | None = None
+    start: Annotated[str | None, unless("one of the checkpoint's, by --seed", "START")] = None
     """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""
-    frames: int = 0
-    """Stop after so many RGB frames. Default: no limit in a window, 10 seconds without one."""
+    frames: Annotated[int, unless("no limit in a window, 10 seconds without one", "N")] = 0
+    """Stop after so many RGB frames."""
     record: bool = False
     """Record a dataset from the first frame (Tab does it later)."""
-    out: Path = Path("recordings")
+    out: Annotated[Path, arg(metavar="DIR")] = Path("recordings")
     """Folder for recordings, videos and contact sheets."""
-    fps: float = 0.0
-    """Frames per second. Default: the world's own."""
-    scale: float = 0.0
-    """Screen pixels per frame pixel. Default: what suits the screen."""
-    size: int = 256
+    fps: Annotated[float, unless("the world's own", "N")] = 0.0
+    """Frames per second, 1 to 240."""
+    scale: Annotated[float, unless("what suits the screen", "N")] = 0.0
+    """Screen pixels per frame pixel, 1 to 64."""
+    size: Annotated[int, arg(metavar="PIXELS")] = 256
     """Pixels of the game itself (--real), a multiple of 8."""
     headless: bool = False
     """Write a video even where there is a display."""
@@ -87,11 +93,14 @@ class Play:
 
     def _check(self) -> None:
         """Numbers that make no sense."""
-        for name in ("frames", "fps", "scale"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: expected 0 or more")
-        if self.seed is not None and self.seed < 0:
-            raise ValueError(f"--seed {self.seed}: expected a whole number >= 0")
+        if self.frames < 0:
+            raise ValueError(f"--frames {self.frames}: expected 0 or more")
+        for name, most in (("fps", 240), ("scale", 64)):
+            value = getattr(self, name)
+            if value and not 1 <= value <= most:
+                raise ValueError(f"--{name} {value}: expected 1 to {most}")
+        if self.seed is not None and not 0 <= self.seed < SEEDS:
+            raise ValueError(f"--seed {self.seed}: expected a whole number from 0 to {SEEDS - 1}")
         if self.size < 8 or self.size % 8:
             raise ValueError(f"--size {self.size}: expected a multiple of 8")
 
@@ -104,6 +113,9 @@ class Play:
         recorder = self._recorder(session.setup) if self.record else None
         try:
             outcome = headless.play(session, self.out, frames=frames, fps=rate, recorder=recorder)
+        except KeyboardInterrupt:
+            print(f"what was made so far is in {self.out}")
+            raise
         finally:
             session.close()
         why = "As asked, no window" if self.headless else "There is no display"
@@ -120,17 +132,21 @@ class Play:
             self._recorder,
         )
         kind = "game" if wanted.itself else "dream"
-        window.Window(
+        shown = window.Window(
             runner,
             title=f"{wanted.name} {kind} - aapt",
             fps=self.fps,
             scale=self.scale,
             limit=self.frames,
             record=self.record,
-        ).run()
-        if runner.recorder is not None:
-            for place in runner.recorder.saved:
+        )
+        try:
+            shown.run()
+        finally:
+            for place in runner.recorder.saved if runner.recorder is not None else ():
                 print(f"recorded {place}")
+        if runner.recorder is not None and runner.recorder.error is not None:
+            raise runner.recorder.error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,5 +169,5 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         asked = isinstance(error, (ValueError, OSError, gym.error.Error))
         kind = "" if asked else f"{type(error).__name__}: "
-        print(f"aapt play: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+        print(f"aapt play: {kind}{sentence(error)}", file=sys.stderr)
         return 2 if asked else 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -28,7 +31,7 @@ class Outcome:
     frames: int
     driver: str  # "policy" or "script"
     steps: Meter  # the model's time per latent
-    fps: float  # frames made per second of the model's time
+    fps: float  # frames made per second of the model's time; 0 where no step was measured
     dataset: Path | None = None
 
 
@@ -48,18 +51,26 @@ def play(
         frames: RGB frames in the video, the first one included.
         fps: of the video; 0 for the world's own.
         recorder: also records a dataset.
+
+    Raises:
+        OSError: a file cannot be written; says why and what to do.
     """
     place = recording_place(folder, session.spec.game)
     session.hand_over()
     rate = fps or session.spec.frame_fps
     if recorder is not None:
         recorder.toggle(None)
-    video = place.with_suffix(".mp4")
-    steps, picked, made = Meter(10**6), [], 0
+    video, sheet = place.with_suffix(".mp4"), place.with_suffix(".png")
+    steps, made = Meter(10**6), 0
+    picked: list[tuple[float, np.ndarray]] = []
     wanted = set(
         np.linspace(0, frames - 1, min(frames, COLUMNS * ROWS)).round().astype(int).tolist()
     )
-    with Movie(video, rate) as movie:
+    with contextlib.ExitStack() as stack:  # whatever stops it, what there is is saved
+        stack.callback(write_sheet, sheet, picked)
+        if recorder is not None:
+            stack.callback(recorder.close)
+        movie = stack.enter_context(Movie(video, rate))
         for latent in latents(session, recorder):
             if latent.number and session.warm:
                 steps.add(latent.seconds)
@@ -70,17 +81,13 @@ def play(
                 made += 1
             if made >= frames:
                 break
-    if recorder is not None:
-        recorder.close()
-    sheet = place.with_suffix(".png")
-    cv2.imwrite(str(sheet), contact_sheet(picked)[..., ::-1])
     return Outcome(
         video=video,
         sheet=sheet,
         frames=made,
         driver=session.driver,
         steps=steps,
-        fps=session.spec.k / max(steps.seconds(50), 1e-9),
+        fps=session.spec.k / max(steps.seconds(50), 1e-9) if len(steps) else 0.0,
         dataset=recorder.saved[-1] if recorder is not None and recorder.saved else None,
     )
 
@@ -105,27 +112,71 @@ class Movie:
     """An H.264 video that every player reads; frames are enlarged so that they can be watched."""
 
     def __init__(self, path: Path, fps: float):
-        self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream("libx264", rate=round(fps))
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": "17", "preset": "veryfast"}
-        self._size: tuple[int, int] | None = None
+        self.path, self.fps = path, fps
+        self._container: Any = None  # made with the first frame: without one, there is no file
 
     def __enter__(self) -> Movie:
         return self
 
     def __exit__(self, *problem) -> None:
-        if self._size is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        if self._container is None:
+            return
+        with self._named():
+            try:
+                self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
 
     def add(self, frame: np.ndarray) -> None:
         """Append one RGB frame, uint8 [H, W, 3]."""
-        if self._size is None:
-            self._size = even_size(frame)
-            self._stream.width, self._stream.height = self._size
-        large = enlarge(frame, self._size)
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
+        with self._named():
+            if self._container is None:
+                self._begin(even_size(frame))
+            large = enlarge(frame, (self._stream.width, self._stream.height))
+            picture = av.VideoFrame.from_ndarray(large, format="rgb24")
+            self._container.mux(self._stream.encode(picture))
+
+    def _begin(self, size: tuple[int, int]) -> None:
+        self._container = av.open(str(self.path), "w")
+        self._stream = self._container.add_stream("libx264", rate=round(self.fps))
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"crf": "17", "preset": "veryfast"}
+        self._stream.width, self._stream.height = size
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error of the video library, as a sentence with the cure."""
+        try:
+            yield
+        except (av.error.FFmpegError, OSError) as error:
+            raise cannot_write("video", self.path, error) from error
+
+
+def cannot_write(what: str, path: Path, error: Exception) -> OSError:
+    """One sentence: what could not be written, why, and what to do."""
+    why = getattr(error, "strerror", None) or str(error)
+    return OSError(
+        getattr(error, "errno", None) or 0,
+        f"cannot write the {what} ({why}); expected a folder with free space: make room, "
+        "or give another with --out DIR",
+        str(path),
+    )
+
+
+def write_sheet(path: Path, pictures: list[tuple[float, np.ndarray]]) -> None:
+    """Write the contact sheet as a PNG, where there is a picture.
+
+    Raises:
+        OSError: it cannot be written; says why and what to do.
+    """
+    if not pictures:
+        return
+    _, data = cv2.imencode(".png", contact_sheet(pictures)[..., ::-1])
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise cannot_write("contact sheet", path, error) from error
 
 
 def even_size(frame: np.ndarray) -> tuple[int, int]:
@@ -171,9 +222,10 @@ def report(outcome: Outcome, why: str, seconds: float) -> str:
         "policy": "The policy drove",
         "script": "There is no policy here, so a script of key presses drove",
     }[outcome.driver]
+    speed = f"step {outcome.steps.text()} (median / p99), {outcome.fps:.0f} frames/s"
+    speed = speed if len(outcome.steps) else "too short to measure a step"
     lines = [
-        f"{why}. {drove} for {seconds:.1f} s ({outcome.frames} frames); "
-        f"step {outcome.steps.text()} (median / p99), {outcome.fps:.0f} frames/s.",
+        f"{why}. {drove} for {seconds:.1f} s ({outcome.frames} frames); {speed}.",
         f"  video          {outcome.video}",
         f"  contact sheet  {outcome.sheet}",
     ]

@@ -63,8 +63,13 @@ def check(wanted: Wanted) -> None:
         ValueError: no such game or checkpoint, or a device that is not there; says what to do.
     """
     if wanted.device.startswith("cuda"):
-        _check_cuda(wanted.device)
+        from aapt_env.device import pick  # here, because only a world needs torch
+
+        pick(wanted.device)
     if wanted.itself:
+        for flag in ("start", "checkpoint"):
+            if getattr(wanted, flag) is not None:
+                raise ValueError(f"--{flag} is for a dream; leave it out to play the game itself")
         known = games.known_games()
         if not wanted.game.startswith("gym:") and wanted.name not in known:
             names = ", ".join(sorted(known)) or "none: the package aapt_games is not installed"
@@ -177,25 +182,13 @@ def _scene(wanted: Wanted, spec: WorldSpec) -> dict[str, str]:
 
 def _start(text: str | None, spec: WorldSpec) -> int | np.ndarray | None:
     """A start's number, or an image: its middle, at the size of the world's frames, in RGB."""
-    if text is None or text.isdigit():
+    if text is None or text.isdecimal():
         return None if text is None else int(text)
     image = cv2.imread(text) if Path(text).is_file() else None
     if image is None:
         raise ValueError(f"--start {text}: expected the number of a start, or an image file")
     zoom = min(image.shape[0] / spec.height, image.shape[1] / spec.width)
-    size = (round(spec.width * zoom), round(spec.height * zoom))
+    size = (max(1, round(spec.width * zoom)), max(1, round(spec.height * zoom)))
     middle = cv2.getRectSubPix(image, size, ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2))
     small = cv2.resize(middle, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(small[..., ::-1])
-
-
-def _check_cuda(device: str) -> None:
-    import torch  # here, because only a world needs it
-
-    if not torch.cuda.is_available():
-        raise ValueError(
-            f"--device {device}: no CUDA device here; use --device cpu, or auto to take what there is"
-        )
-    index = int(device.partition(":")[2] or 0)
-    if index >= torch.cuda.device_count():
-        raise ValueError(f"--device {device}: there are {torch.cuda.device_count()} CUDA devices")

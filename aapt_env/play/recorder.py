@@ -40,6 +40,8 @@ def recording_place(folder: Path, game: str) -> Path:
 class Recorder:
     """Collects latents while it is on; episodes are encoded and written on a thread of their own.
 
+    Whatever cannot be written raises OSError or ValueError; `give_up` then ends the recording, and play goes on.
+
     Args:
         folder: where recordings go; each gets a dataset folder of its own, made at its first episode.
         spec: the world's spec, stored with the dataset; its game names the folder.
@@ -52,6 +54,7 @@ class Recorder:
         self.frames = 0  # recorded since it was switched on
         self.place: Path | None = None
         self.saved: list[Path] = []
+        self.error: Exception | None = None  # the last failure to write
         self._latents: list[Latent] = []
         self._writer = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recorder")
@@ -101,8 +104,20 @@ class Recorder:
 
     def close(self) -> None:
         """Stop recording and end the thread."""
-        self.stop()
-        self._thread.shutdown()
+        try:
+            self.stop()
+        except (OSError, ValueError) as error:
+            self.give_up(error)
+            raise
+        finally:
+            self._thread.shutdown()
+
+    def give_up(self, error: Exception) -> None:
+        """End a recording that cannot be written; the episodes that are whole stay."""
+        self.error = error
+        if self.place is not None and any(self.place.glob("meta/aapt/*/*.json")):
+            self.saved = [*dict.fromkeys([*self.saved, self.place])]
+        self.on, self._latents, self._jobs, self._writer = False, [], [], None
 
     def _flush(self) -> None:
         latents, self._latents = self._latents, []

@@ -163,10 +163,21 @@ class Runner:
             if session.twin is not None and session.far:
                 self._put(session.reset())
         elif wish == "record" and self.recorder is not None:
-            self._say(self.recorder.toggle(session.last))
+            last = session.last
+            self._record(lambda recorder: self._say(recorder.toggle(last)))
         elif wish in ("pause", "play"):
             self._paused = wish == "pause"
         self.driver = session.driver
+
+    def _record(self, do: Callable[[Recorder], None]) -> None:
+        """Do something with the recorder; what cannot be written ends the recording, not the play."""
+        if self.recorder is None:
+            return
+        try:
+            do(self.recorder)
+        except (OSError, ValueError) as error:
+            self.recorder.give_up(error)
+            self._say("Recording stopped, it cannot be written; the rest is told when you leave")
 
     def _say(self, message: str) -> None:
         self._messages.append(message)
@@ -174,8 +185,7 @@ class Runner:
 
     def _put(self, latent: Latent) -> None:
         """Hand a latent to the window, after the one that waits there."""
-        if self.recorder is not None:
-            self.recorder.add(latent)
+        self._record(lambda recorder: recorder.add(latent))
         with self._wake:
             while self._slot is not None and not self._stopped:
                 self._wake.wait()

@@ -1,12 +1,14 @@
+import dataclasses
 import subprocess
 import sys
-import types
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
+from aapt_env.data import Episodes, files
 from aapt_env.play import app, opening, window
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Setup
@@ -45,6 +47,13 @@ def counting(monkeypatch, spec):
         (["--game-itself", "--scene", "moon=full"], "driving has no 'moon'"),
         (["--game-itself", "--size", "20"], "expected a multiple of 8"),
         (["--game-itself", "--frames", "-3"], "expected 0 or more"),
+        (["--game-itself", "--start", "3"], "--start is for a dream"),
+        (["--game-itself", "--checkpoint", "x"], "--checkpoint is for a dream"),
+        (["--fps", "nan"], "--fps nan: expected 1 to 240"),
+        (["--fps", "0.3"], "--fps 0.3: expected 1 to 240"),
+        (["--scale", "inf"], "--scale inf: expected 1 to 64"),
+        (["--seed", "-1"], "--seed -1: expected a whole number from 0 to"),
+        (["--seed", str(2**62)], "expected a whole number from 0 to 4611686018427387903"),
         (["--game-itself", "--out", "file/recordings"], "cannot write to"),
     ],
 )
@@ -56,10 +65,10 @@ def test_what_cannot_be_met_is_one_sentence_and_status_2(words, expected, capsys
 
 
 def test_cuda_without_a_gpu_is_refused_before_anything_is_loaded(capsys, monkeypatch):
-    fake = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: False))
-    monkeypatch.setitem(sys.modules, "torch", fake)  # importing the real one takes seconds
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(opening, "open_setup", lambda wanted: pytest.fail("loaded"))
     assert app.main(["--device", "cuda"]) == 2
-    assert "no CUDA device" in capsys.readouterr().err
+    assert "sees no CUDA GPU; use --device cpu" in capsys.readouterr().err
 
 
 def test_an_unknown_flag_is_status_2(capsys):
@@ -98,6 +107,53 @@ def test_a_window_whose_world_breaks_ends_with_the_sentence(counting, monkeypatc
     assert capsys.readouterr().err == "aapt play: RuntimeError: the engine caught fire\n"
 
 
+def test_ctrl_c_without_a_window_saves_what_there_is(counting, capsys, monkeypatch):
+    """Without its last bytes the video could not be read, and the recording was lost."""
+    step = Counting.step
+
+    def interrupted(env, action):
+        if len(env.actions) == 5:
+            raise KeyboardInterrupt
+        return step(env, action)
+
+    monkeypatch.setattr(Counting, "step", interrupted)
+    assert app.main(["--frames", "99", "--record"]) == 130
+    said = capsys.readouterr()
+    assert said.err == "aapt play: stopped by Ctrl-C\n"
+    assert said.out == "what was made so far is in recordings\n"
+    assert {p.suffix for p in Path("recordings").iterdir()} == {".mp4", ".png", ""}
+    (video,) = Path("recordings").glob("*.mp4")
+    with av.open(str(video)) as container:
+        assert len(list(container.decode(video=0))) == 21
+    assert Episodes.open(video.with_suffix("")).index[0].length == 21
+
+
+def test_a_disk_that_fills_ends_the_recording_and_not_the_play(counting, monkeypatch, capsys):
+    monkeypatch.setattr(window, "screen_there", lambda: True)
+    monkeypatch.setattr("aapt_env.play.recorder.LONGEST", 12)
+    written, write = [], files.write
+
+    def fills(path, content):
+        written.append(path)
+        if len(written) > 4:  # the head and one episode
+            raise files.DatasetWriteError(28, "cannot write a dataset here", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(files, "write", fills)
+    assert app.main(["--frames", "90", "--record", "--fps", "240"]) == 2
+    said = capsys.readouterr()
+    assert said.err.endswith(": cannot write a dataset here\n") and said.err.count("\n") == 1
+    place = Path(said.out.removeprefix("recorded ").strip())
+    assert len(Episodes.open(place)) == 1
+
+
+def test_help_teaches_and_names_no_types(capsys):
+    with pytest.raises(SystemExit):
+        app.main(["--help"])
+    text = capsys.readouterr().out
+    assert "None" not in text and "STR" not in text and "FLOAT" not in text
+
+
 def test_scene_words_and_starts(spec):
     assert opening.parse_scene(("a=b", "c=d")) == {"a": "b", "c": "d"}
     with pytest.raises(ValueError, match="number of a start, or an image"):
@@ -106,6 +162,11 @@ def test_scene_words_and_starts(spec):
     cv2.imwrite("photo.png", np.full((30, 50, 3), (0, 0, 250), np.uint8))
     picture = opening._start("photo.png", spec)
     assert picture.shape == (16, 16, 3) and picture[8, 8].tolist() == [250, 0, 0]
+    with pytest.raises(ValueError, match="number of a start, or an image"):
+        opening._start("\N{SUPERSCRIPT TWO}", spec)  # a digit to Python, and no number
+    cv2.imwrite("dot.png", np.zeros((1, 1, 3), np.uint8))
+    wide = dataclasses.replace(spec, width=48)
+    assert opening._start("dot.png", wide).shape == (16, 48, 3)
 
 
 def test_the_real_game_plays_here_with_its_own_driver(capsys):

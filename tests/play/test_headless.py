@@ -64,3 +64,27 @@ def test_it_records_a_dataset_too(make_session, spec, tmp_path):
 def test_odd_sizes_become_even(spec):
     assert headless.even_size(np.zeros((15, 15, 3), np.uint8)) == (270, 270)
     assert headless.even_size(np.zeros((301, 401, 3), np.uint8)) == (400, 300)
+
+
+def test_a_world_that_does_not_begin_leaves_no_file(make_session, tmp_path):
+    """A start that there is not once left a video that no player opens."""
+    session = make_session()
+    session.setup.env.reset = lambda **_: (_ for _ in ()).throw(ValueError("no such start"))
+    with pytest.raises(ValueError, match="no such start"):
+        headless.play(session, tmp_path, frames=9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_short_to_measure_says_so(make_session, tmp_path):
+    """It once told of four thousand million frames a second."""
+    outcome = headless.play(make_session(), tmp_path, frames=5)
+    assert "(5 frames); too short to measure a step." in headless.report(outcome, "As asked", 0.2)
+
+
+def test_what_cannot_be_written_is_named_with_the_cure(tmp_path):
+    frame = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(OSError, match="cannot write the contact sheet .*--out DIR"):
+        headless.write_sheet(tmp_path / "nowhere" / "a.png", [(0.0, frame)])
+    with pytest.raises(OSError, match="cannot write the video .*--out DIR"):
+        with headless.Movie(tmp_path / "nowhere" / "a.mp4", 24) as movie:
+            movie.add(frame)
