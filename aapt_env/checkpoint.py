@@ -262,11 +262,14 @@ def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig) -> None:
 def ship(source: Path, out: Path) -> Path:
     """Copy a checkpoint to `out`/<game>, after reading it once to be sure that it is whole.
 
+    The world that lies there stays playable until all of the new one is there.
+
     Returns:
         The folder it now lies in.
 
     Raises:
         ValueError: the checkpoint is not whole, or lies there already.
+        OSError: no room, or `out` cannot be written to; what lay there is untouched.
     """
     source = Path(source)
     checkpoint, (config, _) = read(source), read_config(source)
@@ -276,12 +279,25 @@ def ship(source: Path, out: Path) -> Path:
         raise ValueError(
             f"{source} lies in {out} already; give the folder of a training, or another --out"
         )
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "config.json").unlink(missing_ok=True)  # no world until all of the new one is there
     known = [name for name in (*WEIGHTS, POLICY) if name in config.files]
-    for name in [*known, "README.md", "config.json"]:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, place / name)
+    names = [*known, "README.md", "config.json"]
+    names = [name for name in names if (source / name).is_file()]
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(source / name, place / (name + ".partial"))
+    except OSError as error:
+        for name in names if place.is_dir() else ():
+            (place / (name + ".partial")).unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"cannot ship to this folder ({error.strerror}); expected one with write permission and free space: "
+            "make room, or give another with --out",
+            str(place),
+        ) from error
+    (place / "config.json").unlink(missing_ok=True)  # no world while old and new files are mixed
+    for name in names:
+        (place / (name + ".partial")).replace(place / name)
     return place
 
 

@@ -99,6 +99,11 @@ def _not_found(name: str, given: Path, places: list[Path]) -> str:
             "give the folder that a training wrote, RUN/checkpoint"
         )
     known = ", ".join(available_checkpoints()) or "none"
+    if os.sep in name and ":" not in name:  # gym:ALE/Pong-v5 is a game
+        return (
+            f"there is no checkpoint in {name}: expected the folder of a training or of a checkpoint "
+            f"(worlds here: {known})"
+        )
     looked = ", ".join(dict.fromkeys(str(p) for p in places))
     return (
         f"no checkpoint for {name!r} (looked in {looked}; worlds here: {known}); "

@@ -331,6 +331,25 @@ def test_ship_copies_what_it_has_read(folder, tmp_path):
     assert checkpoint.ship(folder, tmp_path / "shelf") == place, "a second time replaces the first"
 
 
+def test_a_full_disk_leaves_the_shipped_world(folder, make_checkpoint, tmp_path, monkeypatch):
+    """The old world's config.json once went first."""
+    place = checkpoint.ship(folder, tmp_path / "shelf")
+    before = {p.name: p.read_bytes() for p in place.iterdir()}
+
+    def full(source, target):
+        if "starts" in target.name:
+            raise OSError(28, "No space left on device", str(target))
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(checkpoint.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="cannot ship to this folder .No space left.*--out"):
+        checkpoint.ship(make_checkpoint(tmp_path / "other", seed=1), tmp_path / "shelf")
+    assert {p.name: p.read_bytes() for p in place.iterdir()} == before
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="cannot ship to this folder"):
+        checkpoint.ship(folder, tmp_path / "file")
+
+
 def test_ship_names_the_folder_after_the_game(folder, tmp_path):
     loaded = checkpoint.read(folder)
     spec = dataclasses.replace(loaded.spec, game="gym:ALE/Pong-v5")

@@ -71,6 +71,17 @@ def test_a_folder_that_is_no_checkpoint_is_named_as_such(homes):
         paths.find_checkpoint("")
 
 
+def test_a_folder_that_is_not_there_is_no_game_to_train(homes):
+    """`aapt ship runs/maze` once advised to train a game called runs/maze."""
+    with pytest.raises(
+        ValueError, match="no checkpoint in runs/maze: expected the folder"
+    ) as error:
+        paths.find_checkpoint("runs/maze")
+    assert "aapt train" not in str(error.value)
+    with pytest.raises(ValueError, match="aapt train gym:ALE/Pong-v5"):
+        paths.find_checkpoint("gym:ALE/Pong-v5")
+
+
 def test_one_folder_is_searched_once(homes, monkeypatch):
     monkeypatch.setenv("AAPT_HOME", str(homes / "checkout"))
     monkeypatch.chdir(homes / "checkout")
