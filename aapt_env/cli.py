@@ -1,4 +1,4 @@
-"""`aapt`: record, train, play, eval, bench, ship and games; `python -m aapt_env.cli` is the same.
+"""`aapt`: record, train, meter, play, eval, bench, ship and games; `python -m aapt_env.cli` is the same.
 
 A verb is a frozen dataclass whose fields are its flags and whose `run` imports the module that does the work, so that
 `aapt --help` needs no torch. `play`, `eval` and `bench` hand their flags on to a module that can also be run by itself.
@@ -188,6 +188,36 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Meter:
+    """Train the network with which `aapt eval` reads controls back from frames, on real recorded frames only.
+
+    The same command goes on where one was stopped; `aapt ship runs/driving/meter` puts it beside the world.
+
+    Example: aapt meter driving --budget 5m
+    """
+
+    game: Game
+    """The game whose episodes it learns from."""
+    budget: Annotated[Seconds, _unless("5m", "TIME")] = 300.0
+    """Time for all of it: 5m, 90s."""
+    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    """Stop this command after so long, resumable."""
+    data: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    """Folder of the dataset."""
+    out: Annotated[Path | None, _unless("runs/GAME/meter", "DIR")] = None
+    """Folder of the meter."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes CUDA where there is one."""
+    seed: int = 0
+    """Of weights and the order of frames."""
+
+    def run(self) -> None:
+        """Train, by `aapt_env.evaluate.learn.learn`."""
+        flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        _import("aapt_env.evaluate.learn").learn(**flags)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ship:
     """Copy a run's checkpoint to checkpoints/, from where `aapt play` and gym.make find it.
 
@@ -195,12 +225,16 @@ class Ship:
     """
 
     source: Annotated[Positional[Path], arg(metavar="RUN")]
-    """A training's folder, or a checkpoint's."""
+    """A training's folder, a checkpoint's, or a meter's."""
     out: Annotated[Path, arg(metavar="DIR")] = Path("checkpoints")
     """Folder that holds a checkpoint per game."""
 
     def run(self) -> None:
-        """Ship, by `aapt_env.checkpoint.ship`."""
+        """Ship, by `aapt_env.checkpoint.ship`; a meter by `aapt_env.evaluate.meter.ship`."""
+        if (self.source / "meter.json").is_file():
+            place = _import("aapt_env.evaluate.meter").ship(self.source, self.out)
+            print(f"shipped to {place}")
+            return
         place = _import("aapt_env.checkpoint").ship(paths.find_checkpoint(self.source), self.out)
         print(f"shipped to {place}")
 
@@ -247,6 +281,7 @@ class Bench:
 Verb = (
     Annotated[Record, subcommand("record")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Meter, subcommand("meter")]
     | Annotated[Play, subcommand("play")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Bench, subcommand("bench")]

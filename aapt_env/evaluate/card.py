@@ -11,6 +11,13 @@ STAGES = ("diffusion", "consistency", "adversarial", "long")
 ROWS = {
     "twin_psnr": "twin PSNR (dB, higher is better)",
     "twin_ssim": "twin SSIM",
+    "control_accuracy_ratio": "controls read back, dream over game (1 is right)",
+    "counterfactual_ratio": "the same under controls nobody would have chosen",
+    "drift": "drift: Frechet distance, observer's features (lower is better)",
+    "drift_ratio": "drift over that of the VAE's own frames, against other starts (1 is right)",
+    "drift_idle": "drift with no input",
+    "unbroken_dream": "starts without a broken frame",
+    "diversity": "seeds apart over starts apart",
     "motion_ratio": "motion, dream over game (1 is right)",
     "sharpness_ratio": "sharpness, dream over game (1 is right)",
     "frechet": "Frechet distance, pooled colours (lower is better)",
@@ -22,6 +29,9 @@ REFERENCE = {
     "repeat_psnr": "PSNR of repeating the last real frame (dB)",
     "sharpness_ratio_vae": "sharpness of the VAE alone",
     "frechet_vae": "Frechet distance of the VAE alone",
+    "drift_vae": "drift of the VAE alone",
+    "control_accuracy_game": "controls read back from the game (0.5 is guessing)",
+    "counterfactual_game": "the same under controls nobody would have chosen",
     "steer_gap_game": "steer gap of the game",
 }
 
@@ -68,7 +78,7 @@ def card(run: Path) -> str:
     steps = {}
     for folder in sorted(run.iterdir()):
         log = folder / "metrics.jsonl"
-        if log.is_file():
+        if log.is_file() and folder.name != "meter":
             steps[folder.name] = json.loads(log.read_text().splitlines()[-1])["step"]
     text = [
         f"# {config.spec['game']}: a world in {config.spec['width']}x{config.spec['height']}",

@@ -6,20 +6,29 @@ import cv2
 import numpy as np
 
 
+def errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean squared error of each frame: uint8 [F, H, W, 3] twice -> [F]."""
+    return np.square(a.astype(np.float32) - b).reshape(len(a), -1).mean(1)
+
+
+def decibels(mse: np.ndarray) -> np.ndarray:
+    """Mean squared error of 8-bit frames -> peak signal-to-noise ratio in dB, 78 at most."""
+    return 10 * np.log10(255.0**2 / np.maximum(mse, 1e-3))
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio in dB per start: uint8 [n, F, H, W, 3] twice -> [n]."""
-    error = (a.astype(np.float32) - b).reshape(len(a), -1)
-    return 10 * np.log10(255.0**2 / np.maximum(np.square(error).mean(1), 1e-3))
+    return decibels(np.array([errors(x, y).mean() for x, y in zip(a, b, strict=True)]))
+
+
+def ssims(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Structural similarity of each frame: uint8 [F, H, W, 3] twice -> [F]."""
+    return np.array([ssim_frame(x, y) for x, y in zip(a, b, strict=True)])
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Structural similarity of luminance per start (Wang et al. 2004, Gaussian window of 1.5): [n]."""
-    return np.array(
-        [
-            np.mean([ssim_frame(x, y) for x, y in zip(p, q, strict=True)])
-            for p, q in zip(a, b, strict=True)
-        ]
-    )
+    return np.array([ssims(x, y).mean() for x, y in zip(a, b, strict=True)])
 
 
 def ssim_frame(x: np.ndarray, y: np.ndarray) -> float:
@@ -49,9 +58,14 @@ def flow(frames: np.ndarray, step: int) -> np.ndarray:
     )
 
 
+def speeds(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
+    """Mean flow magnitude outside the mask, pixels per `step` frames: [F, H, W, 3] -> [(F - 1) // step]."""
+    return np.linalg.norm(flow(frames, step), axis=-1)[:, ~mask].mean(1)
+
+
 def motion(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
     """Mean flow magnitude in pixels per `step` frames, outside the mask: [n, F, H, W, 3] -> [n]."""
-    return np.array([np.linalg.norm(flow(clip, step), axis=-1)[:, ~mask].mean() for clip in frames])
+    return np.array([speeds(clip, mask, step).mean() for clip in frames])
 
 
 def sideways(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
@@ -63,19 +77,15 @@ def sideways(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
     return np.array([flow(clip[:, :half], step)[:, ~mask[:half], 0].mean() for clip in frames])
 
 
+def sharpnesses(frames: np.ndarray) -> np.ndarray:
+    """Mean squared Laplacian of luminance of each frame: [F, H, W, 3] -> [F]."""
+    grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]
+    return np.array([np.square(cv2.Laplacian(g, cv2.CV_32F)).mean() for g in grey])
+
+
 def sharpness(frames: np.ndarray) -> np.ndarray:
     """Mean squared Laplacian of luminance: [n, F, H, W, 3] -> [n]."""
-    return np.array(
-        [
-            np.mean(
-                [
-                    np.square(cv2.Laplacian(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.CV_32F)).mean()
-                    for f in clip
-                ]
-            )
-            for clip in frames
-        ]
-    )
+    return np.array([sharpnesses(clip).mean() for clip in frames])
 
 
 def pooled(frames: np.ndarray, cells: int = 4) -> np.ndarray:
@@ -86,17 +96,6 @@ def pooled(frames: np.ndarray, cells: int = 4) -> np.ndarray:
             [cv2.resize(f, (cells, cells), interpolation=cv2.INTER_AREA).ravel() for f in flat]
         )
         / 255.0
-    )
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance between Gaussians fitted to features [m, d] and [m', d]."""
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    return float(
-        np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
     )
 
 

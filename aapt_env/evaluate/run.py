@@ -1,167 +1,233 @@
-"""`aapt eval`: play both worlds, measure, write eval.json and pictures, print a table."""
+"""`aapt eval`: play both worlds, measure, write eval.json, charts and a report, print a table."""
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import cv2
 import numpy as np
+import torch
 import tyro
 
 from aapt_env import checkpoint as checkpoints
+from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import pick
-from aapt_env.evaluate import measures, pairs
-from aapt_env.evaluate.pairs import Pairs
-from aapt_env.paths import find_checkpoint
-from aapt_env.picture import sheet
+from aapt_env.evaluate import meter as meters
+from aapt_env.evaluate import report, rollouts, sanity, stay, summary
+from aapt_env.evaluate.course import FORK, Course
+from aapt_env.evaluate.meter import Meter
+from aapt_env.evaluate.parts import Figures, Parts
+from aapt_env.evaluate.summary import Metrics, Window
+from aapt_env.paths import find_checkpoint, run_dir
+from aapt_env.spec import WorldSpec
+
+NEEDS_GAME = "twin PSNR and SSIM, the VAE ceiling, motion, sharpness, control accuracy of the game, drift from the game"
+NEEDS_METER = "control accuracy, forks read back, drift in features, broken frames"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eval:
     """Hold a dream against its game: the same starts, the same controls.
 
-    Twin PSNR and SSIM beside the VAE's own and beside repeating the last frame, motion, sharpness, Frechet distance,
-    and whether left and right part. Writes eval.json, twin.png and steer.png.
+    Twin PSNR and SSIM beside the VAE's own, controls read back, drift, broken frames, motion, forks and diversity, each
+    by horizon. Writes eval.json, report.html and PNGs. An interrupted evaluation goes on where it stopped.
 
-    Example: aapt eval driving --count 32 --seconds 10
+    Example: aapt eval driving --count 32 --seconds 60
     """
 
     game: str = "driving"
     """Whose world, looked up in checkpoints/ and runs/."""
     checkpoint: str | None = None
     """A checkpoint folder instead."""
+    meter: Path | None = None
+    """The folder of a meter; by default the game's, as `aapt meter` trains it."""
     out: Path | None = None
     """Where the results go; by default runs/GAME/eval."""
     count: int = 32
     """Starts."""
     seconds: float = 10.0
-    """Length of each rollout."""
+    """Length of each rollout; 60 shows drift."""
     seed: int = 0
     """Of noise and driver."""
-    device: str = "auto"
-    """auto, cpu or cuda."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks run; auto takes CUDA where there is one."""
+    sanity: bool = False
+    """Instead, show that the meter can fail: frozen, blurred and disobedient games must score badly."""
+
+    def check(self) -> None:
+        """Raises ValueError where there would be nothing to measure."""
+        if self.count < 1 or not self.seconds > 0:
+            raise ValueError(
+                f"expected --count >= 1 and --seconds > 0, got {self.count} and {self.seconds:g}"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or run_dir(self.game) / "eval"
+
+    @property
+    def command(self) -> str:
+        """What was typed, defaults spelled out."""
+        words = ["aapt eval", self.game, f"--count {self.count} --seconds {self.seconds:g}"]
+        words += [f"--seed {self.seed}"] if self.seed else []
+        words += [f"--checkpoint {self.checkpoint}"] if self.checkpoint else []
+        words += [f"--meter {self.meter}"] if self.meter else []
+        return " ".join(words + (["--sanity"] if self.sanity else []))
 
 
-def windows(seconds: float) -> list[tuple[float, float]]:
-    """Horizons in seconds: 0-1, 1-2, 2-5, 5-10, then fives."""
-    edges = [0.0, 1.0, 2.0, 5.0, 10.0, *np.arange(15.0, seconds + 5, 5)]
-    edges = [e for e in edges if e < seconds] + [seconds]
-    return list(zip(edges, edges[1:], strict=False))
+def find_meter(
+    options: Eval, loaded: Checkpoint, device: torch.device
+) -> tuple[Meter | None, str | None]:
+    """The meter of a world; or None, and why in one sentence.
+
+    Raises:
+        ValueError: one was asked for by name and is damaged or of another world.
+    """
+    spec = loaded.spec
+    folder = options.meter or meters.find(spec.game, loaded.folder)
+    if folder is None:
+        return (
+            None,
+            f"no meter is trained for {spec.game}: 'aapt meter {spec.game}' does; without: {NEEDS_METER}",
+        )
+    meter = meters.load(folder, device)
+    try:
+        meter.check(spec)
+    except ValueError as error:
+        if options.meter is not None:
+            raise
+        return None, f"{error}; without: {NEEDS_METER}"
+    return meter, None
 
 
-def measure(found: Pairs, fps: int, seconds: float) -> dict[str, dict[str, dict]]:
-    """{metric: {window: {value, low, high, n}}}; starts whose game ended within a window are left out of it."""
-    out: dict[str, dict[str, dict]] = {}
-    for begin, end in windows(seconds):
-        cut = slice(1 + round(begin * fps), 1 + round(end * fps))
-        alive = found.alive[:, cut.stop - 1]
-        if alive.sum() < 2:
-            continue
-        game, dream, ceiling = (x[alive, cut] for x in (found.game, found.dream, found.ceiling))
-        still = np.repeat(found.game[alive, :1], game.shape[1], axis=1)
-        name = f"{begin:g}-{end:g}s"
-        rows = {
-            "twin_psnr": measures.interval(measures.psnr(dream, game)),
-            "vae_psnr": measures.interval(measures.psnr(ceiling, game)),
-            "repeat_psnr": measures.interval(measures.psnr(still, game)),
-            "twin_ssim": measures.interval(measures.ssim(dream, game)),
-            "vae_ssim": measures.interval(measures.ssim(ceiling, game)),
-            "motion_ratio": measures.ratio(
-                measures.motion(dream, found.mask), measures.motion(game, found.mask)
-            ),
-            "sharpness_ratio": measures.ratio(measures.sharpness(dream), measures.sharpness(game)),
-            "sharpness_ratio_vae": measures.ratio(
-                measures.sharpness(ceiling), measures.sharpness(game)
-            ),
-        }
-        a, b = measures.pooled(dream), measures.pooled(game)
-        count = int(alive.sum())
-        rows["frechet"] = {"value": measures.frechet(a, b), "n": count}
-        rows["frechet_vae"] = {"value": measures.frechet(measures.pooled(ceiling), b), "n": count}
-        for metric, value in rows.items():
-            out.setdefault(metric, {})[name] = value
-    return out
-
-
-def measure_steer(
-    sides: dict[str, tuple[np.ndarray, np.ndarray]], mask: np.ndarray
-) -> dict[str, dict]:
-    """Sideways flow under left minus that under right, pixels per 2 frames: positive is the right way round."""
-    gaps = {
-        name: measures.sideways(left, mask) - measures.sideways(right, mask)
-        for name, (left, right) in sides.items()
-    }
-    out = {f"steer_gap_{name}": {"2s": measures.interval(gap)} for name, gap in gaps.items()}
-    out["steer_right_way"] = {
-        "2s": {"value": float((gaps["dream"] > 0).mean()), "n": len(gaps["dream"])}
-    }
-    return out
-
-
-def table(results: dict[str, dict[str, dict]]) -> str:
-    """The figures as text, a metric per line."""
-    lines = []
-    for metric, by_window in results.items():
-        cells = [f"{name} {cell['value']:.3g}" for name, cell in by_window.items()]
-        lines.append(f"{metric:<22}" + "   ".join(cells))
-    return "\n".join(lines)
-
-
-def pictures(found: Pairs, sides: dict | None, out: Path) -> None:
-    """twin.png: dream over game; steer.png: left over right."""
-    every = max(1, (found.game.shape[1] - 1) // 12)
-    rows = [
-        clip[::every]
-        for i in range(min(6, len(found.game)))
-        for clip in (found.dream[i], found.game[i])
-    ]
-    picture = sheet(rows, ["dream", "game"] * (len(rows) // 2))
-    cv2.imwrite(str(out / "twin.png"), picture[..., ::-1])
-    if sides:
-        rows = [
-            clip[i, ::6]
-            for i in range(3)
-            for side in (0, 1)
-            for clip in (sides["dream"][side], sides["game"][side])
-        ]
-        labels = ["dream left", "game left", "dream right", "game right"] * 3
-        cv2.imwrite(str(out / "steer.png"), sheet(rows, labels)[..., ::-1])
-
-
-def evaluate(options: Eval) -> dict[str, dict[str, dict]]:
+def evaluate(options: Eval) -> Metrics:
     """Run everything; returns what eval.json holds under "metrics"."""
     loaded = checkpoints.read(find_checkpoint(options.checkpoint or options.game))
-    spec, device = loaded.spec, pick(options.device)
-    out = options.out or Path("runs") / options.game.replace(":", "-").replace("/", "-") / "eval"
+    device, out = pick(options.device), options.folder
     out.mkdir(parents=True, exist_ok=True)
-    length = max(1, round(options.seconds * spec.frame_fps / spec.k))
-    found = pairs.collect(loaded, options.count, length, options.seed, device)
-    results = measure(found, spec.frame_fps, options.seconds)
-    sides = None
-    if {"left", "right"} <= set(spec.control.names):
-        steps = 2 * spec.frame_fps // spec.k
-        sides = pairs.steer(loaded, min(16, options.count), steps, options.seed, device)
-        results |= measure_steer(sides, found.mask)
-    about = {
-        "command": " ".join(["aapt", "eval", options.game, f"--count {options.count} --seconds {options.seconds:g}"]),
-        "seed": options.seed, "device": str(device), "checkpoint": loaded.hash, "training": loaded.training,
+    meter, why = find_meter(options, loaded, device)
+    left_out = [why] if why else []
+    twin, reason = rollouts.find_game(loaded.spec)
+    if twin is None:
+        left_out.append(f"no game to hold the dream against ({reason}); without: {NEEDS_GAME}")
+    for line in left_out:
+        print(f"left out: {line}")
+    key = {
+        "checkpoint": loaded.hash, "meter": meter.hash if meter else None, "game": twin is not None,
+        "count": options.count, "seconds": options.seconds, "seed": options.seed, "device": device.type,
     }  # fmt: skip
-    (out / "eval.json").write_text(
-        json.dumps({"about": about, "metrics": results}, indent=1) + "\n"
+    parts = Parts(out, key)
+    course = Course(
+        loaded, twin, meter, parts, options.count, options.seconds, options.seed, device
     )
-    pictures(found, sides, out)
-    print(table(results))
-    print(f"written to {out}")
-    return results
+    try:
+        metrics, long, forks = measure(course)
+    finally:
+        if twin is not None:
+            twin.close()
+    about = {
+        "game": options.game, "command": options.command, "seed": options.seed, "device": str(device),
+        "checkpoint": loaded.hash, "meter": meter.hash if meter else None,
+        "held_out_accuracy": meter.about.accuracy if meter else None,
+        "left_out": left_out, "training": loaded.training,
+    }  # fmt: skip
+    report.write(out, about, metrics, long, sides(forks, loaded.spec))
+    print(summary.text(metrics))
+    print(f"written to {out}; the page is {out / 'report.html'}")
+    return metrics
+
+
+def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
+    """All metrics, and the figures that pictures are drawn from."""
+    spec, seconds = course.checkpoint.spec, course.seconds
+    long, idle = course.long(), course.idle()
+    forks, seeded = course.forks(long["rows"]), course.seeded(long["rows"])
+    metrics = twin_metrics(long, spec, seconds, course.meter)
+    five = spans(spec, summary.fives(seconds))
+    if course.twin is not None:
+        metrics |= stay.drifts(idle, five, "_idle")
+    if course.meter is not None:
+        if course.twin is None:
+            metrics |= stay.from_bank(long, five, course.meter)
+        metrics |= stay.broken(idle, five, course.meter.far, "_idle")
+        names = list(rollouts.variants(spec.control))
+        within = spans(spec, [(0, 1), (1, 2), (2, FORK)])
+        metrics |= stay.forks(forks, within, spec.control, names, f"after {seconds:g}s")
+    if {"left", "right"} <= set(spec.control.names):
+        metrics |= stay.steer(forks, list(rollouts.variants(spec.control)))
+    metrics |= stay.diversity(seeded, spans(spec, summary.windows(min(10.0, seconds))))
+    return metrics, long, forks
+
+
+def twin_metrics(part: Figures, spec: WorldSpec, seconds: float, meter: Meter | None) -> Metrics:
+    """What the long rollouts say; only what needs no game where there is none."""
+    metrics: Metrics = {}
+    short, five = spans(spec, summary.windows(seconds)), spans(spec, summary.fives(seconds))
+    if "game_motion" in part:
+        metrics |= summary.pictures(part, short) | summary.motion(part, short)
+        metrics |= stay.drifts(part, five)
+    if meter is not None:
+        metrics |= summary.control(part, short, spec.control)
+        metrics |= stay.broken(part, five, meter.far)
+    return metrics
+
+
+def spans(spec: WorldSpec, edges: list[tuple[float, float]]) -> list[Window]:
+    """Windows at a world's rhythm."""
+    return [Window(begin, end, spec.frame_fps, spec.k) for begin, end in edges]
+
+
+def sides(forks: Figures, spec: WorldSpec) -> Figures | None:
+    """The pictures of left and right; None where the controls have no such names."""
+    if not {"left", "right"} <= set(spec.control.names):
+        return None
+    names = list(rollouts.variants(spec.control))
+    both = np.array([names.index("left"), names.index("right")])
+    return {name: value[:, both] for name, value in forks.items() if name.endswith("_shown")}
+
+
+def prove(options: Eval) -> bool:
+    """`--sanity`: bad games made from the real one must score badly; returns whether all did.
+
+    Raises:
+        ValueError: there is no game to make them from.
+    """
+    loaded = checkpoints.read(find_checkpoint(options.checkpoint or options.game))
+    device, out = pick(options.device), options.folder
+    meter, why = find_meter(options, loaded, device)
+    if why:
+        print(f"left out: {why}")
+    twin, reason = rollouts.find_game(loaded.spec)
+    if twin is None:
+        raise ValueError(f"--sanity needs the game: {reason}")
+    course = Course(
+        loaded, twin, meter, Parts(out, {"sanity": loaded.hash}), options.count, options.seconds, options.seed, device
+    )  # fmt: skip
+    length = course.latents(options.seconds)
+    fakes = sanity.fakes(twin, course.starts, length, options.seed, course.mask)
+    twin.close()
+    found = {
+        name: twin_metrics(part, loaded.spec, options.seconds, meter)
+        for name, part in sanity.figures_of(fakes, loaded.spec.k, course.mask, meter).items()
+    }
+    lines = sanity.verdicts(found)
+    print(sanity.text(lines))
+    sanity.write(out, options.command, found, lines)
+    return all(line.good for line in lines)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; 0, or 2 after one sentence."""
-    options = tyro.cli(Eval, prog="aapt eval", args=argv)
+    """Command line; 0, 1 when the meter did not tell a bad game, or 2 after one sentence."""
     try:
+        options = tyro.cli(
+            Eval, prog="aapt eval", args=argv, config=(tyro.conf.FlagCreatePairsOff,)
+        )
+        options.check()
+        if options.sanity:
+            return 0 if prove(options) else 1
         evaluate(options)
     except (ValueError, OSError) as error:
         print(f"aapt eval: {' '.join(str(error).split())}", file=sys.stderr)

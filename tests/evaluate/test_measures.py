@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from aapt_env.evaluate import measures
-from aapt_env.evaluate.run import windows
+from aapt_env.evaluate import drift, measures
+from aapt_env.evaluate.summary import fives, windows
 
 
 def texture(seed=0, size=128):
@@ -60,8 +60,8 @@ def test_sideways_has_a_sign():
 def test_frechet_is_zero_for_the_same_and_grows_with_distance():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(4000, 5)), rng.normal(size=(4000, 5)) + 2
-    assert measures.frechet(a, a) == pytest.approx(0, abs=1e-6)
-    assert measures.frechet(a, b) == pytest.approx(20, rel=0.05)
+    assert drift.frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert drift.frechet(a, b) == pytest.approx(20, rel=0.05)
 
 
 def test_intervals_hold_the_mean():
@@ -75,3 +75,8 @@ def test_windows_cover_the_whole_rollout():
     assert windows(10) == [(0, 1), (1, 2), (2, 5), (5, 10)]
     assert windows(3) == [(0, 1), (1, 2), (2, 3)]
     assert windows(60)[-1] == (55, 60) and windows(60)[4] == (10, 15)
+
+
+def test_drift_has_windows_of_five_seconds():
+    assert fives(60)[0] == (0, 5) and fives(60)[-1] == (55, 60) and len(fives(60)) == 12
+    assert fives(8) == [(0, 5), (5, 8)]

@@ -132,10 +132,13 @@ class Cockpit:
             frame[a:b, c:d] = tone if on else (36, 38, 42)
 
     def mask(self) -> np.ndarray:
-        """[H, W] bool, True on pixels that the wheel or the pedal lamps can change."""
+        """[H, W] bool, True on pixels that wheel, pedal lamps or speed bar can change.
+
+        The bar is in because it answers the pedals at once: who reads it sees the pedals, whatever the road does.
+        """
         y, x = np.mgrid[: self.height, : self.width] + 0.5
         mask = np.hypot(x - self.center[0], y - self.center[1]) < self.radius * 1.06 + 1.5
-        for a, b, c, d in self.lamps:
+        for a, b, c, d in (self.bar, *self.lamps):
             mask[a:b, c:d] = True
         return mask
 

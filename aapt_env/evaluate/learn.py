@@ -1,0 +1,250 @@
+"""`aapt meter`: train the observer on real recorded frames, by the loop that trains all else."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aapt_env.data.episodes import Episodes, load_frames
+from aapt_env.device import fast_bf16, pick
+from aapt_env.evaluate import meter, reading
+from aapt_env.games import make_game
+from aapt_env.model.observer import Observer, ObserverConfig
+from aapt_env.paths import data_dir
+from aapt_env.spec import WorldSpec
+from aapt_env.train import loop, state
+from aapt_env.train.dice import Dice
+from aapt_env.train.loop import Losses, Stage, Turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn:
+    """How an observer is trained."""
+
+    frames: int = 90_000  # recorded frames to learn from, at most; decoding them takes its time too
+    held_frames: int = 12_000  # held-out frames to be examined on, at most
+    steps: int | None = None  # None: as many as the budget allows
+    batch: int = 64
+    lr: float = 1.5e-3
+    guess: float = 0.25  # weight of guessing control and scene from one frame, for features
+    sizes: dict = dataclasses.field(default_factory=dict)  # of ObserverConfig, where not its own
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Decoded episodes: frames [F, H, W, 3], controls [F-1, width], scene indices [attributes]."""
+
+    frames: list[np.ndarray]
+    controls: list[np.ndarray]
+    scenes: list[np.ndarray]
+
+    @classmethod
+    def of(cls, episodes: Episodes, indices: list[int], room: int) -> Recorded:
+        """As many of the episodes, evenly chosen, as `room` frames allow; at least one."""
+        mean = sum(episodes.index[i].length for i in indices) / len(indices)
+        count = min(len(indices), max(1, int(room / mean)))
+        chosen = [indices[i * len(indices) // count] for i in range(count)]
+        return cls(
+            load_frames(episodes, chosen),
+            [episodes.controls(i) for i in chosen],
+            [episodes.spec.scene_row(episodes.index[i].scene) for i in chosen],
+        )
+
+    def rows(self, k: int) -> list[np.ndarray]:
+        """Controls per latent, [T, width] each."""
+        return [
+            c[::k][: (len(f) - 1) // k] for c, f in zip(self.controls, self.frames, strict=True)
+        ]
+
+
+class ObserverStage(Stage):
+    """Read the control of a latent from the frames around it, with rare controls weighing as much as common ones."""
+
+    def __init__(
+        self,
+        config: Learn,
+        observer: Observer,
+        train: Recorded,
+        held: Recorded,
+        device: torch.device,
+    ):
+        super().__init__(name="meter", modules={"observer": observer})
+        self.config, self.observer, self.device = config, observer, device
+        self.train, self.held, c = train, held, observer.config
+        self.rows = train.rows(c.k)
+        self.weight = reading.weights(observer.control, np.concatenate(self.rows)).to(device)
+        self.room = np.array([max(0, len(r) - c.before - c.after) for r in self.rows], float)
+        if not self.room.sum():
+            raise ValueError(f"no episode has the {c.span} frames that an observer looks at")
+        adam = torch.optim.AdamW(observer.parameters(), lr=config.lr, weight_decay=0.02, fused=True)
+        self.turns = [Turn("observer", (observer,), adam, self.losses)]
+
+    def batch(self, dice: Dice, size: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Stacks [B, span, H, W, 3], controls [B, width] and scenes [B, attributes]."""
+        c = self.observer.config
+        episodes = dice.pick.choice(
+            len(self.room), size or self.config.batch, p=self.room / self.room.sum()
+        )
+        firsts = [int(dice.pick.integers(self.room[e])) for e in episodes]
+        at = list(zip(episodes, firsts, strict=True))
+        frames = np.stack([self.train.frames[e][t * c.k : t * c.k + c.span] for e, t in at])
+        rows = np.stack([self.rows[e][t + c.before] for e, t in at])
+        scenes = np.stack([self.train.scenes[e] for e in episodes])
+        return tuple(torch.from_numpy(x).to(self.device) for x in (frames, rows, scenes))
+
+    def losses(self, batch: tuple[Tensor, Tensor, Tensor], dice: Dice) -> Losses:
+        """One loss; `accuracy` of the batch, every class counting alike."""
+        frames, rows, scenes = batch
+        observer, control = self.observer, self.observer.control
+        motion, look = observer.towers(frames, observer.grey(frames))
+        logits = observer.read(F.silu(motion)).float()
+        read = reading.loss(control, logits, rows, self.weight)
+        guesses = observer.guess(F.silu(look)).float()
+        guess = reading.loss(control, guesses[:, : control.size], rows, self.weight)
+        parts = guesses[:, control.size :].split(list(observer.config.scenes), dim=1)
+        for part, scene in zip(parts, scenes.T, strict=True):
+            guess = guess + F.cross_entropy(part, scene)
+        with torch.no_grad():
+            truth = reading.classes(control, rows.cpu().numpy())[None]
+            seen = reading.read(control, logits)[None]
+            right = reading.accuracy(reading.tally(truth, seen, reading.count(control)))
+        yield (
+            read + self.config.guess * guess,
+            {"read": read.detach(), "guess": guess.detach(), "accuracy": float(right.mean())},
+        )
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Round weights as they will be stored; then measure what real features are like, held-out ones too."""
+        observer = self.observer.eval()
+        for p in observer.parameters():
+            p.copy_(p.bfloat16())
+        observer.mean.zero_()
+        observer.std.fill_(1)
+        size, found = len(observer.bank), []
+        for i in range(-(-2 * size // 64)):  # in fp32, as the meter will see
+            with torch.autocast(self.device.type, enabled=False):
+                found.append(observer(self.batch(Dice.of(0, "bank", i), 64)[0])[1])
+        features = torch.cat(found)
+        observer.mean.copy_(features.mean(dim=0))
+        observer.std.copy_(features.std(dim=0).clamp_min(1e-3))
+        observer.bank.copy_(((features - observer.mean) / observer.std)[:size].bfloat16())
+        with torch.autocast(self.device.type, enabled=False):
+            clips = [meter.watch(observer, f[None]) for f in self.held.frames]
+        far = np.concatenate([seen.distance.ravel() for seen in clips])
+        observer.far.fill_(float(np.nanpercentile(far, 99.9)))
+        observer.train()
+
+
+def examine(observer: Observer, held: Recorded) -> dict[str, float]:
+    """Share of controls read back from held-out real frames, per element; every class counts alike."""
+    control, c = observer.control, observer.config
+    tallies = []
+    for frames, rows in zip(held.frames, held.rows(c.k), strict=True):
+        seen = meter.watch(observer, frames[None]).reading[:, c.before : len(rows) - c.after]
+        truth = reading.classes(control, rows)[None, c.before : len(rows) - c.after]
+        tallies.append(reading.tally(truth, seen, reading.count(control)))
+    right = reading.accuracy(np.concatenate(tallies).sum(0))
+    return {
+        name: round(float(v), 4) for name, v in zip(reading.elements(control), right, strict=True)
+    }
+
+
+def mask_of(spec: WorldSpec) -> np.ndarray:
+    """[H, W] bool: pixels on which the game displays the control; none where it says nothing, or cannot be made."""
+    none = np.zeros((spec.height, spec.width), bool)
+    try:
+        game = make_game(spec.game, spec.height, spec.width)
+    except (ValueError, gym.error.Error) as error:
+        print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
+        return none
+    game.reset(seed=0)
+    mask = getattr(game.unwrapped, "control_mask", None)
+    found = none if mask is None else np.asarray(mask(), bool)
+    game.close()
+    return found
+
+
+def learn(
+    game: str,
+    budget: float = 300.0,
+    time_limit: float | None = None,
+    data: Path | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    config: Learn | None = None,
+) -> bool:
+    """Train a game's observer and write its meter; the same call goes on where one was stopped.
+
+    Args:
+        game: whose recordings it learns from.
+        budget: seconds for all of it, decoding included.
+        time_limit: seconds after which this call stops, resumable.
+        data: the dataset's folder, by default data/GAME.
+        out: where it is trained and written, by default runs/GAME/meter.
+        device: auto, cpu or cuda.
+        seed: of weights and the order of frames.
+        config: settings.
+
+    Returns:
+        Whether it is complete.
+
+    Raises:
+        ValueError: no dataset, a damaged state, or episodes too short.
+    """
+    begun, config = time.monotonic(), config or Learn()
+    deadline = begun + time_limit if time_limit else float("inf")
+    out, device_ = Path(out or meter.home(game)), pick(device)
+    if (out / meter.ABOUT).is_file():
+        accuracy = meter.load(out).about.accuracy
+        print(f"{out} holds a trained meter ({describe(accuracy)}); remove it to start over")
+        return True
+    episodes = Episodes.open(Path(data or data_dir(game)))
+    if len(episodes) < 2:
+        raise ValueError(f"{episodes.path} has {len(episodes)} episodes; a meter needs 2 or more")
+    spec, (train, held) = episodes.spec, episodes.split()
+    scenes = tuple(len(values) for values in spec.scenes.values())
+    sizes = dict(height=spec.height, width=spec.width, k=spec.k, scenes=scenes) | config.sizes
+    torch.manual_seed(seed)
+    observer = Observer(ObserverConfig(**sizes), spec.control)
+    observer.mask.copy_(torch.from_numpy(mask_of(spec)))
+    recorded = [
+        Recorded.of(episodes, part, room)
+        for part, room in ((train, config.frames), (held, config.held_frames))
+    ]
+    stage = ObserverStage(config, observer.to(device_), *recorded, device_)
+    left = max(5.0, budget - (time.monotonic() - begun))
+    run = loop.Run(
+        folder=out, seed=seed, steps=config.steps, seconds=left, deadline=deadline, device=device_,
+        bf16=fast_bf16(device_),
+    )  # fmt: skip
+    if not loop.train(stage, run):
+        print("stopped by the time limit; the same command goes on")
+        return False
+    observer.eval()
+    accuracy = examine(observer, recorded[1])
+    steps = int(state.read_meta(out / "state.safetensors")["steps"])
+    frames = sum(map(len, recorded[0].frames))
+    about = {
+        "steps": steps,
+        "frames": frames,
+        "held_out_frames": sum(map(len, recorded[1].frames)),
+        "seed": seed,
+    }
+    meter.save(out, game, observer, accuracy, about)
+    print(f"reads controls of held-out real frames: {describe(accuracy)}; the meter is in {out}")
+    return True
+
+
+def describe(accuracy: dict[str, float]) -> str:
+    """Accuracies as text."""
+    return ", ".join(f"{name} {value:.1%}" for name, value in accuracy.items())

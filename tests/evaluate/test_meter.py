@@ -1,0 +1,135 @@
+"""The observer: what it reads, what it cannot see, and how it is trained, kept and shipped."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from aapt_env import checkpoint
+from aapt_env.evaluate import meter
+from aapt_env.evaluate.learn import learn
+from aapt_env.evaluate.run import Eval, find_meter
+from aapt_env.games import make_held
+from aapt_env.model.observer import Observer, ObserverConfig
+from aapt_env.spec import ControlSpec
+
+KEYS = ControlSpec(space="MultiBinary", size=4, names=("left", "right", "throttle", "brake"))
+
+
+@pytest.fixture(scope="module")
+def loaded(taught):
+    return meter.load(taught)
+
+
+def clip(seed, frames=25):
+    return np.random.default_rng(seed).integers(0, 256, (1, frames, 64, 64, 3)).astype(np.uint8)
+
+
+def test_it_reads_controls_of_frames_it_never_saw(loaded, sliding, random_rows):
+    game = make_held(sliding)
+    clips, controls = [], []
+    for seed in range(900, 906):
+        frames = [game.reset(seed=seed)[1]["frames"]]
+        rows = np.repeat(random_rows(loaded.observer, 6, seed), 2, axis=0)
+        frames += [game.step(row.astype(np.int8))[4]["frames"] for row in rows]
+        clips.append(np.concatenate(frames))
+        controls.append(rows)
+    seen, truth = loaded.watch(np.stack(clips)).reading, np.stack(controls).astype(np.int8)
+    assert (seen == truth)[:, 1:-1].mean() > 0.8
+    assert set(loaded.about.accuracy) == {"left", "right"}
+
+
+def test_a_frozen_world_says_nothing_whatever_its_picture(loaded):
+    """The shape of the road ahead must not stand in for obedience."""
+    stills = np.concatenate([np.repeat(clip(i, 1), 25, axis=1) for i in range(5)])
+    seen = loaded.watch(stills).reading[:, 1:-1]
+    assert (seen == seen[0, 0]).all()
+
+
+def test_pixels_that_display_the_control_are_not_seen(loaded):
+    plain = clip(0)
+    shown = plain.copy()
+    shown[:, ::2, loaded.mask] = 255
+    assert loaded.mask.sum() == 8 * 64
+    np.testing.assert_array_equal(loaded.watch(plain).features, loaded.watch(shown).features)
+
+
+def test_ends_of_a_clip_are_not_read(loaded):
+    seen = loaded.watch(clip(1))  # 6 latents, one needed on each side
+    assert (seen.reading[0, [0, -1]] == -1).all() and (seen.reading[0, 1:-1] >= 0).all()
+    assert np.isnan(seen.features[0, [0, -1]]).all() and not np.isnan(seen.distance[0, 1:-1]).any()
+
+
+def test_noise_is_far_from_all_real_frames(loaded, recorded):
+    from aapt_env.data.episodes import Episodes
+
+    episodes = Episodes.open(recorded)
+    real = loaded.watch(episodes.frames(episodes.split()[1][0])[None]).distance
+    assert np.nanmax(real) <= loaded.far
+    assert np.nanmean(loaded.watch(clip(2)).distance) > 2 * np.nanmean(real)
+
+
+def test_the_same_call_leaves_a_complete_meter_alone(taught, sliding, recorded, small, capsys):
+    before = (taught / meter.WEIGHTS).read_bytes()
+    assert learn(sliding, data=recorded, out=taught, device="cpu", config=small)
+    assert "remove it to start over" in capsys.readouterr().out
+    assert (taught / meter.WEIGHTS).read_bytes() == before
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(sliding, recorded, small, tmp_path):
+    config = dataclasses.replace(small, steps=4, batch=8)
+    settings = dict(data=recorded, device="cpu", seed=1, config=config)
+    assert learn(sliding, out=tmp_path / "whole", **settings)
+    assert not learn(sliding, out=tmp_path / "cut", time_limit=1e-3, **settings)
+    assert not (tmp_path / "cut" / meter.ABOUT).exists()
+    assert learn(sliding, out=tmp_path / "cut", **settings)
+    whole, cut = ((tmp_path / name / meter.WEIGHTS).read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+
+
+def test_the_default_size_is_small_enough_to_ship(tmp_path):
+    observer = Observer(ObserverConfig(height=64, width=64, k=4, scenes=(3, 4, 4)), KEYS)
+    meter.save(tmp_path, "driving", observer, {}, {})
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 1.5e6
+    again = meter.load(tmp_path)
+    assert again.observer.config == observer.config
+    assert torch.equal(again.observer.read.weight, observer.read.weight.bfloat16().float())
+
+
+def test_shipping_puts_it_beside_the_world(taught, tmp_path, sliding):
+    place = meter.ship(taught, tmp_path)
+    assert place == tmp_path / "gym-Sliding-v0"
+    assert meter.load(place).hash == meter.load(taught).hash
+    assert meter.find("nothing of the kind", place) == place
+    assert meter.find("nothing of the kind") is None
+
+
+@pytest.mark.parametrize("damage", ["weights", "json", "key", "sizes"])
+def test_damaged_meters_are_one_sentence(taught, tmp_path, damage):
+    folder = shutil.copytree(taught, tmp_path / "m")
+    about = json.loads((folder / meter.ABOUT).read_text())
+    if damage == "weights":
+        (folder / meter.WEIGHTS).write_bytes(b"x" * 100)
+    elif damage == "json":
+        (folder / meter.ABOUT).write_text("{")
+    else:
+        about |= {"odd": 1} if damage == "key" else {"sizes": about["sizes"] | {"height": -3}}
+        (folder / meter.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=str(folder)):
+        meter.load(folder)
+
+
+def test_a_meter_of_another_world_is_refused_by_name_and_left_out_otherwise(taught, tiny):
+    other = checkpoint.read(tiny)
+    with pytest.raises(ValueError, match="train one for it"):
+        find_meter(Eval(game="tiny", meter=taught), other, torch.device("cpu"))
+    found, why = find_meter(Eval(game="tiny"), other, torch.device("cpu"))
+    assert found is None and "aapt meter tiny" in why
+
+
+def test_stacks_of_another_size_are_refused(loaded):
+    with pytest.raises(ValueError, match="expected uint8"):
+        loaded.observer(torch.zeros(1, 12, 64, 64, 3, dtype=torch.uint8))
