@@ -22,6 +22,7 @@ from tyro.conf import Positional, arg, subcommand
 from tyro.constructors import PrimitiveConstructorSpec
 
 from aapt_env import __version__, paths
+from aapt_env.flags import sentence, unless
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 STOPPED = {  # what to do after Ctrl-C
@@ -72,11 +73,6 @@ def _read_by(parse: Callable[[str], Any], metavar: str) -> PrimitiveConstructorS
     )
 
 
-def _unless(default: str, metavar: str) -> Any:
-    """How --help names a flag whose default depends on something else."""
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
-
-
 Count = Annotated[int, _read_by(parse_count, "COUNT")]
 Seconds = Annotated[float, _read_by(parse_seconds, "TIME")]
 Game = Annotated[Positional[str], arg(metavar="GAME")]
@@ -93,29 +89,29 @@ class Record:
 
     game: Game
     """What to record: driving (one of ours, see `aapt games`), gym:ID (any Gymnasium environment) or dream:driving."""
-    frames: Annotated[Count, _unless("200k", "COUNT")] = 200_000
+    frames: Annotated[Count, unless("200k", "COUNT")] = 200_000
     """RGB frames in the dataset, reached with whole episodes: 5000, 200k, 1.5M."""
-    out: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    out: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
-    workers: Annotated[int, _unless("one per core", "N")] = os.cpu_count() or 1
+    workers: Annotated[int, unless("one per core", "N")] = os.cpu_count() or 1
     """Processes that play at once."""
-    policy: Annotated[
-        str | None, _unless("the game's own, or random where it has none", "NAME")
-    ] = None
+    policy: Annotated[str | None, unless("the game's own, or random where it has none", "NAME")] = (
+        None
+    )
     """Who plays: scripted (the game's own), random, module:function, or several joined by +."""
     seed: int = 0
     """Every episode's seed derives from this one and the episode's number."""
-    size: Annotated[int | None, _unless("64", "PIXELS")] = None
+    size: Annotated[int | None, unless("64", "PIXELS")] = None
     """Height and width of a square frame, a multiple of 8."""
-    height: Annotated[int | None, _unless("--size", "PIXELS")] = None
+    height: Annotated[int | None, unless("--size", "PIXELS")] = None
     """A multiple of 8; goes with --width."""
-    width: Annotated[int | None, _unless("--size", "PIXELS")] = None
+    width: Annotated[int | None, unless("--size", "PIXELS")] = None
     """A multiple of 8; goes with --height."""
     k: Literal[1, 2, 4] = 4
     """Frames per latent: how long one control is held."""
     max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
     """Game time of an episode; longer ones are cut there."""
-    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
     """Begin no episode after this long: 90s, 9m, 1h30m."""
 
     def run(self) -> None:
@@ -160,17 +156,17 @@ class Train:
     """The game whose episodes are learned; its dataset is recorded first where there is none."""
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
     """smoke (seconds, for tests), cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one H100)."""
-    stage: Annotated[str | None, _unless("the recipe's, in turn", "STAGE")] = None
+    stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
     """Only this one: autoencode, diffusion, consistency, adversarial, long or imitate."""
-    budget: Annotated[Seconds | None, _unless("the recipe's", "TIME")] = None
+    budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
-    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
     """Stop this command after so long, resumable and playable; the budget stays as it was: 90s, 9m."""
     resume: bool = False
     """Go on where the run in --out stopped."""
-    data: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    data: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
-    out: Annotated[Path | None, _unless("runs/GAME", "DIR")] = None
+    out: Annotated[Path | None, unless("runs/GAME", "DIR")] = None
     """Folder of the run."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
@@ -198,13 +194,13 @@ class Meter:
 
     game: Game
     """The game whose episodes it learns from."""
-    budget: Annotated[Seconds, _unless("5m", "TIME")] = 300.0
+    budget: Annotated[Seconds, unless("5m", "TIME")] = 300.0
     """Time for all of it: 5m, 90s."""
-    time_limit: Annotated[Seconds | None, _unless("no limit", "TIME")] = None
+    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
     """Stop this command after so long, resumable."""
-    data: Annotated[Path | None, _unless("data/GAME", "DIR")] = None
+    data: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
-    out: Annotated[Path | None, _unless("runs/GAME/meter", "DIR")] = None
+    out: Annotated[Path | None, unless("runs/GAME/meter", "DIR")] = None
     """Folder of the meter."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
@@ -320,14 +316,6 @@ def _do(words: list[str]) -> int:
     return 0
 
 
-def _sentence(error: Exception) -> str:
-    """An exception's message on one line; an OSError's without its number."""
-    if isinstance(error, OSError) and error.strerror:
-        named = [str(f) for f in (error.filename, error.filename2) if f is not None]
-        return ": ".join([*named, error.strerror])
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """`aapt`: 0 when done, 2 after a sentence on stderr, 130 when interrupted. AAPT_DEBUG=1 shows tracebacks."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -340,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, gym.error.Error) as error:
         if os.environ.get("AAPT_DEBUG"):
             raise
-        print(f"{verb}: {_sentence(error)}", file=sys.stderr)
+        print(f"{verb}: {sentence(error)}", file=sys.stderr)
         return 2
 
 
