@@ -150,14 +150,8 @@ class Course:
         if self.meter is not None:
             worlds["late"] = fork(before)
         if self.twin is not None:
-            worlds["game"] = np.stack(
-                [
-                    rollouts.play_games(
-                        self.twin, starts, length, 0, np.repeat(b[None], n, axis=0)
-                    )[0]
-                    for b in branches
-                ]
-            )
+            games = [rollouts.fork_game(self.twin, start, branches) for start in starts]
+            worlds["game"] = np.stack(games, axis=1)
         for name, clips in worlds.items():  # [V, n, F, H, W, 3]
             until = 1 + self.latents(STEER) * spec.k
             flow = [measures.sideways(clip[:, :until], self.mask) for clip in clips]

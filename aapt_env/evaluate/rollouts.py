@@ -33,15 +33,23 @@ def driver(twin: Twin, seed: int):
 def play_game(twin: Twin, start: Start, length: int, policy, rows: np.ndarray | None):
     """Stand at a start and play on: the policy's controls, or the given ones.
 
-    After its end the game stands on its last frame.
-
     Returns:
         frames [1 + T*k, H, W, 3], rows [T, width], alive [1 + T*k].
     """
-    about = {"seed": start.seed, "scene": start.scene, "controls": start.controls}
-    twin.stand(about, [])
+    stand(twin, start)
     if policy is not None and hasattr(policy, "reset"):
         policy.reset(twin.game.unwrapped)
+    return play_on(twin, length, policy, rows)
+
+
+def stand(twin: Twin, start: Start) -> None:
+    """Bring the game to a start."""
+    about = {"seed": start.seed, "scene": start.scene, "controls": start.controls}
+    twin.stand(about, [])
+
+
+def play_on(twin: Twin, length: int, policy, rows: np.ndarray | None):
+    """Play from where the game stands; returns as `play_game`. After its end it stands on its last frame."""
     frames, chosen, alive = [twin.frames[-1:]], [], [not twin.over]
     k = twin.game.k
     for i in range(length):
@@ -56,6 +64,25 @@ def play_game(twin: Twin, start: Start, length: int, policy, rows: np.ndarray | 
         frames.append(twin.frames if whole else np.repeat(twin.frames[-1:], k, axis=0))
         alive += [not twin.over] * k
     return np.concatenate(frames), np.stack(chosen), np.array(alive)
+
+
+def fork_game(twin: Twin, start: Start, branches: np.ndarray) -> np.ndarray:
+    """Play on from a start under each of branches [V, T, width]: [V, 1 + T*k, H, W, 3].
+
+    A game that can clone its state walks to the start once, another one every time.
+    """
+    game, out = twin.game.unwrapped, []
+    clones = hasattr(game, "clone_state") and hasattr(game, "restore_state")
+    stand(twin, start)
+    state, frames, over = game.clone_state() if clones else None, twin.frames, twin.over
+    for i, branch in enumerate(branches):
+        if i and clones:
+            game.restore_state(state)
+            twin.frames, twin.over = frames, over
+        elif i:
+            stand(twin, start)
+        out.append(play_on(twin, len(branch), None, branch)[0])
+    return np.stack(out)
 
 
 def play_games(
