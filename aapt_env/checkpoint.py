@@ -33,6 +33,7 @@ from aapt_env.spec import WorldSpec, strict
 from aapt_env.starts import Start, pack, unpack
 
 FORMAT = 1
+LONGEST = 4096  # latents of a window: a world's memory is taken before its first step
 WEIGHTS = ("generator.safetensors", "vae.safetensors", "starts.safetensors")
 POLICY = "policy.safetensors"
 
@@ -190,7 +191,10 @@ def read_tensors(folder: Path, name: str, expected: str) -> dict[str, Tensor]:
 def put(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Load weights strictly; one sentence when a key or a shape does not fit."""
     try:
-        module.load_state_dict({name: value.float() for name, value in tensors.items()})
+        assign = any(value.is_meta for value in module.state_dict().values())
+        module.load_state_dict(
+            {name: value.float() for name, value in tensors.items()}, assign=assign
+        )
     except RuntimeError as error:
         detail = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
         raise ValueError(
@@ -206,10 +210,10 @@ def read(folder: str | Path) -> Checkpoint:
     """
     folder = Path(folder)
     config, digest = read_config(folder)
-    spec, generator, vae = build(config, str(folder / "config.json"))
     tensors = {name: read_tensors(folder, name, config.files[name]) for name in WEIGHTS}
-    for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
-        put(module, tensors[name], str(folder / name))
+    with torch.device("meta"):  # sizes that do not fit are told before they take memory
+        build(config, folder, tensors)
+    spec, generator, vae = build(config, folder, tensors)
     try:
         starts = unpack(tensors[WEIGHTS[2]], spec)
     except ValueError as error:
@@ -219,27 +223,32 @@ def read(folder: str | Path) -> Checkpoint:
     return Checkpoint(spec, generator.eval(), vae.eval(), starts, digest, config.training, folder)
 
 
-def build(config: Config, where: str) -> tuple[WorldSpec, Generator, VAE]:
-    """The spec and networks of its sizes, with weights still to be put in.
+def build(
+    config: Config, folder: Path, tensors: dict[str, dict[str, Tensor]]
+) -> tuple[WorldSpec, Generator, VAE]:
+    """The spec, and the networks with their weights.
 
     Raises:
-        ValueError: sizes that are no sizes, or contradict each other.
+        ValueError: sizes that are no sizes, contradict each other, or are not those of the weights.
     """
     try:
         spec = WorldSpec.from_dict(config.spec)
-        trunk, sizes = (
-            strict(TrunkConfig, config.trunk, "trunk"),
-            strict(VAEConfig, config.vae, "vae"),
-        )
+        trunk = strict(TrunkConfig, config.trunk, "trunk")
+        sizes = strict(VAEConfig, config.vae, "vae")
         check_sizes(spec, trunk, sizes)
-        return spec, Generator(trunk, spec.control), VAE(sizes)
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-    ) as error:  # the last: no memory for such sizes
+        if trunk.depth > len(tensors[WEIGHTS[0]]):
+            raise ValueError(f"trunk: {trunk.depth} blocks, more than {WEIGHTS[0]} has tensors")
+        if trunk.window > LONGEST:
+            raise ValueError(
+                f"trunk: a window of {trunk.window} latents; expected at most {LONGEST}"
+            )
+        generator, vae = Generator(trunk, spec.control), VAE(sizes)
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # the last: no memory
+        where = folder / "config.json"
         raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+    for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
+        put(module, tensors[name], str(folder / name))
+    return spec, generator, vae
 
 
 def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig) -> None:

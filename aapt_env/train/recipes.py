@@ -107,11 +107,11 @@ def cpu() -> Recipe:
         max_seconds=45,
         budget=2 * 3600,
         depth=4,
-        autoencode=Autoencode(share=0.24),
-        diffusion=Diffusion(share=0.4, batch=16),
-        consistency=Consistency(share=0.06, batch=12),
-        adversarial=Adversarial(share=0.2, batch=8),
-        long=Adversarial(share=0.08, batch=8, leads=(0, 14, 28, 42), overlap=6),
+        autoencode=Autoencode(share=0.22),
+        diffusion=Diffusion(share=0.42, batch=16),
+        consistency=Consistency(share=0.04, batch=16),
+        adversarial=Adversarial(share=0.19, batch=16),
+        long=Adversarial(share=0.11, batch=16, leads=(0, 14, 28, 42), overlap=6),
         imitate=Imitate(share=0.02),
     )
 
