@@ -98,7 +98,8 @@ class ObserverStage(Stage):
         frames = np.stack([self.train.frames[e][t * c.k : t * c.k + c.span] for e, t in at])
         rows = np.stack([self.rows[e][t + c.before] for e, t in at])
         scenes = np.stack([self.train.scenes[e] for e in episodes])
-        return tuple(torch.from_numpy(x).to(self.device) for x in (frames, rows, scenes))
+        f, r, s = (torch.from_numpy(x).to(self.device) for x in (frames, rows, scenes))
+        return f, r, s
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor], dice: Dice) -> Losses:
         """One loss; `accuracy` of the batch, every class counting alike."""

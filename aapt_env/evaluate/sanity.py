@@ -86,6 +86,7 @@ EXPECTED: dict[str, tuple[tuple[str, str, Callable[[float], bool]], ...]] = {
         ("frechet", "0", lambda v: v < 1e-6),
         ("drift", "0", lambda v: v < 1e-3),
         ("control_accuracy_ratio", "1", lambda v: abs(v - 1) < 1e-6),
+        ("control_accuracy_skill", "1", lambda v: abs(v - 1) < 1e-6),
     ),
     "frozen image": (
         ("motion_ratio", "< 0.05", lambda v: v < 0.05),

@@ -171,7 +171,10 @@ def control(part: Figures, spans: list[Window], spec: ControlSpec) -> Metrics:
 
 
 def accuracies(found: dict[str, np.ndarray], resamples: int = 400) -> dict[str, dict]:
-    """Accuracy per world, and dream over game: {"dream": cell, "game": cell, "ratio": cell}.
+    """Accuracy per world, and dream over game: {"dream": cell, "game": cell, "ratio": cell, "skill": cell}.
+
+    `skill` is the ratio of what both have beyond guessing: 0 for a world that does not obey, however badly the game
+    itself can be read.
 
     Args:
         found: tallies [n, elements, classes, 2] of each world, of the same starts.
@@ -187,6 +190,9 @@ def accuracies(found: dict[str, np.ndarray], resamples: int = 400) -> dict[str, 
     if len(found) == 2:
         values["ratio"] = values["dream"] / max(values["game"], 1e-9)
         draws["ratio"] = draws["dream"] / np.maximum(draws["game"], 1e-9)
+        chance = (1 / (first[..., 1].sum(0) > 0).sum(-1)[keep]).mean()
+        values["skill"] = (values["dream"] - chance) / max(values["game"] - chance, 0.01)
+        draws["skill"] = (draws["dream"] - chance) / np.maximum(draws["game"] - chance, 0.01)
     out = {}
     for name, value in values.items():
         low, high = np.percentile(draws[name], (2.5, 97.5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aapt_env.evaluate import drift, plots, stay, summary
+from aapt_env.evaluate import drift, plots, reading, stay, summary
 from aapt_env.evaluate.parts import Parts, join
 from aapt_env.evaluate.summary import Window
 
@@ -115,3 +115,14 @@ def test_charts_draw_what_there_is():
     image = plots.chart("A", metrics, {"a": "mine", "b": "not measured"}, (1.5,))
     assert image.shape == (plots.HEIGHT, plots.WIDTH, 3) and (image != 255).any()
     assert plots.chart("B", metrics, {"b": "not measured"}) is None
+
+
+def test_a_world_that_does_not_obey_has_no_skill_however_badly_the_game_is_read():
+    """0.5 over 0.6 is a fine ratio for a world that does nothing at all."""
+    truth = np.tile(np.int8([0, 1]), 60).reshape(4, 30, 1)
+    game = truth.copy()
+    game[:, ::3] = 1 - game[:, ::3]
+    tallies = {n: reading.tally(truth, x, 2) for n, x in (("dream", truth * 0), ("game", game))}
+    found = summary.accuracies(tallies)
+    assert found["ratio"]["value"] == pytest.approx(0.75) and found["skill"]["value"] == 0
+    assert summary.accuracies(dict.fromkeys(tallies, tallies["game"]))["skill"]["value"] == 1
