@@ -92,13 +92,23 @@ def test_a_height_of_0_is_no_default(calls):
     assert (calls[0][1]["height"], calls[0][1]["width"]) == (0, 64)
 
 
+def test_meter_passes_every_flag_on(monkeypatch):
+    asked = []
+    monkeypatch.setattr("aapt_env.evaluate.learn.learn", lambda **flags: asked.append(flags))
+    line = "meter driving --budget 90s --time-limit 5m --data d --out o --device cpu --seed 3"
+    assert cli.main(line.split()) == 0
+    expected = dict(game="driving", budget=90.0, time_limit=300.0, data=Path("d"), out=Path("o"))
+    assert asked == [expected | dict(device="cpu", seed=3)]
+
+
 def test_train_passes_every_flag_on(calls):
-    line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --data d --out o"
+    line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --compile"
+    line += " --data d --out o"
     assert cli.main(line.split()) == 0
     expected = dict(
         game="driving", recipe="h100", stage="long", budget=1500.0, time_limit=540.0, resume=True
     )
-    expected |= dict(data=Path("d"), out=Path("o"), device="auto", seed=0)
+    expected |= dict(data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True)
     assert calls == [("train", expected)]
 
 
