@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
+
+if hasattr(
+    os, "register_at_fork"
+):  # a forked process has no threads but its own: one that waits for others hangs
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def pick(name: str | torch.device = "auto") -> torch.device:

@@ -330,6 +330,9 @@ def test_gymnasiums_vector_envs_take_it(make_checkpoint, tmp_path, mode):
         for i, start in enumerate(read.starts)
     ]
     checkpoint.save(tmp_path / "world", read.spec, read.generator, read.vae, starts, {})
+    import torch
+
+    torch.randn(600, 600).exp()  # torch's threads are at work before the env forks
     many = gym.make_vec("AAPT-World-v0", 3, mode, checkpoint=str(tmp_path / "world"), device="cpu")
     try:
         infos = many.reset(seed=[1, 2, 3])[1]
