@@ -102,7 +102,9 @@ def test_meter_passes_every_flag_on(monkeypatch):
 
 
 def test_train_passes_every_flag_on(calls):
-    line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --compile"
+    line = (
+        "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --compile"
+    )
     line += " --data d --out o"
     assert cli.main(line.split()) == 0
     expected = dict(

@@ -189,7 +189,9 @@ class Training:
         self.latents()
         if name == "diffusion":
             made = DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
-            if self.compile:  # in place: names of weights stay, and the average has its own plain passes
+            if (
+                self.compile
+            ):  # in place: names of weights stay, and the average has its own plain passes
                 made.generator.compile(dynamic=False)
             return made
         if name == "consistency":
