@@ -174,6 +174,15 @@ def mask_of(spec: WorldSpec) -> np.ndarray:
     return found
 
 
+def new_observer(spec: WorldSpec, config: Learn) -> Observer:
+    """An untrained observer of a world, blind to the pixels that display the control."""
+    scenes = tuple(len(values) for values in spec.scenes.values())
+    sizes = dict(height=spec.height, width=spec.width, k=spec.k, scenes=scenes) | config.sizes
+    observer = Observer(ObserverConfig(**sizes), spec.control)
+    observer.mask.copy_(torch.from_numpy(mask_of(spec)))
+    return observer
+
+
 def learn(
     game: str,
     budget: float = 300.0,
@@ -212,17 +221,14 @@ def learn(
     episodes = Episodes.open(Path(data or data_dir(game)))
     if len(episodes) < 2:
         raise ValueError(f"{episodes.path} has {len(episodes)} episodes; a meter needs 2 or more")
-    spec, (train, held) = episodes.spec, episodes.split()
-    scenes = tuple(len(values) for values in spec.scenes.values())
-    sizes = dict(height=spec.height, width=spec.width, k=spec.k, scenes=scenes) | config.sizes
     torch.manual_seed(seed)
-    observer = Observer(ObserverConfig(**sizes), spec.control)
-    observer.mask.copy_(torch.from_numpy(mask_of(spec)))
-    recorded = [
+    observer = new_observer(episodes.spec, config).to(device_)
+    rooms = (config.frames, config.held_frames)
+    train, held = (
         Recorded.of(episodes, part, room)
-        for part, room in ((train, config.frames), (held, config.held_frames))
-    ]
-    stage = ObserverStage(config, observer.to(device_), *recorded, device_)
+        for part, room in zip(episodes.split(), rooms, strict=True)
+    )
+    stage = ObserverStage(config, observer, train, held, device_)
     left = max(5.0, budget - (time.monotonic() - begun))
     run = loop.Run(
         folder=out, seed=seed, steps=config.steps, seconds=left, deadline=deadline, device=device_,
@@ -231,14 +237,11 @@ def learn(
     if not loop.train(stage, run):
         print("stopped by the time limit; the same command goes on")
         return False
-    observer.eval()
-    accuracy = examine(observer, recorded[1])
-    steps = int(state.read_meta(out / "state.safetensors")["steps"])
-    frames = sum(map(len, recorded[0].frames))
+    accuracy = examine(observer.eval(), held)
     about = {
-        "steps": steps,
-        "frames": frames,
-        "held_out_frames": sum(map(len, recorded[1].frames)),
+        "steps": int(state.read_meta(out / "state.safetensors")["steps"]),
+        "frames": sum(map(len, train.frames)),
+        "held_out_frames": sum(map(len, held.frames)),
         "seed": seed,
     }
     meter.save(out, game, observer, accuracy, about)

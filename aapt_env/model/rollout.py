@@ -77,8 +77,8 @@ def replay(
     """A rollout from position 1 once more, in one masked pass that carries gradients.
 
     Where recycled latents are detached, a latent's gradient reaches earlier positions only through keys and values,
-    and those of a masked pass over the recycled latents are those of the cache: same latents, same gradients, in
-    a third of the time that the growing cache takes.
+    and those of a masked pass over the recycled latents are those of the cache: same latents, same gradients, one
+    graph instead of T small ones.
 
     Args:
         rolled: [B, 1 + T, C, h, w] what `rollout` made, T at most W + 2.

@@ -32,10 +32,6 @@ ALARMS = {
         Alarm, "motion", below=0.7,
         says="dreams move less than the game, the world is freezing; look at the sheet, try heads=('video',)",
     ),
-    "control": partial(
-        Alarm, "control", of_best=0.9,
-        says="dreams obey less than before; try wrong_controls=0.5",
-    ),
 }  # fmt: skip
 
 
