@@ -17,6 +17,7 @@ from aapt_env.spec import ControlSpec, WorldSpec
 
 __all__ = [
     "HoldControl",
+    "control_mask",
     "describe",
     "folder_name",
     "known_games",
@@ -133,6 +134,21 @@ def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
         k=k,
         scenes=dict(getattr(env.unwrapped, "scenes", {})),
     )
+
+
+def control_mask(spec: WorldSpec) -> np.ndarray:
+    """[H, W] bool: pixels on which the game displays the control; none where it says nothing, or cannot be made."""
+    none = np.zeros((spec.height, spec.width), bool)
+    try:
+        game = make_game(spec.game, spec.height, spec.width)
+    except (ValueError, gym.error.Error) as error:
+        print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
+        return none
+    game.reset(seed=0)
+    mask = getattr(game.unwrapped, "control_mask", None)
+    found = none if mask is None else np.asarray(mask(), bool)
+    game.close()
+    return found
 
 
 class HoldControl(gym.Wrapper):

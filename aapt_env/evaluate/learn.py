@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from torch import Tensor
 from aapt_env.data.episodes import Episodes, load_frames
 from aapt_env.device import fast_bf16, pick
 from aapt_env.evaluate import meter, reading
-from aapt_env.games import make_game
+from aapt_env.games import control_mask
 from aapt_env.model.observer import Observer, ObserverConfig
 from aapt_env.paths import data_dir
 from aapt_env.spec import WorldSpec
@@ -159,27 +158,12 @@ def examine(observer: Observer, held: Recorded) -> dict[str, float]:
     }
 
 
-def mask_of(spec: WorldSpec) -> np.ndarray:
-    """[H, W] bool: pixels on which the game displays the control; none where it says nothing, or cannot be made."""
-    none = np.zeros((spec.height, spec.width), bool)
-    try:
-        game = make_game(spec.game, spec.height, spec.width)
-    except (ValueError, gym.error.Error) as error:
-        print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
-        return none
-    game.reset(seed=0)
-    mask = getattr(game.unwrapped, "control_mask", None)
-    found = none if mask is None else np.asarray(mask(), bool)
-    game.close()
-    return found
-
-
 def new_observer(spec: WorldSpec, config: Learn) -> Observer:
     """An untrained observer of a world, blind to the pixels that display the control."""
     scenes = tuple(len(values) for values in spec.scenes.values())
     sizes = dict(height=spec.height, width=spec.width, k=spec.k, scenes=scenes) | config.sizes
     observer = Observer(ObserverConfig(**sizes), spec.control)
-    observer.mask.copy_(torch.from_numpy(mask_of(spec)))
+    observer.mask.copy_(torch.from_numpy(control_mask(spec)))
     return observer
 
 

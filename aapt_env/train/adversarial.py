@@ -56,9 +56,7 @@ class Adversarial:
     penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
     penalised: float = 0.25  # share of the batch that R1 and R2 look at
     times: float = 0.0  # the critic's time step is uniform in [0, times]; the paper's is 1
-    wrong_controls: float = (
-        0.0  # weight of real clips under controls of another clip, as further fakes
-    )
+    wrong_controls: float = 0.0  # weight of real clips under controls not theirs, as further fakes
     ema: float = 0.99
     detach: bool = True  # the recycled latent carries no gradient; the cache does
 
@@ -76,6 +74,7 @@ class Match:
     controls: Tensor  # [B, T, k, width]
     scene: Tensor  # [B, attributes]
     given: int  # leading latents that are equal in both
+    wrong: Tensor | None = None  # real as well, but not what `controls` led to
 
 
 def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
@@ -121,6 +120,8 @@ class AdversarialStage(Stage):
         train: LatentClips,
         dreamer: Dreamer,
         name: str = "adversarial",
+        shown: Tensor
+        | None = None,  # [h, w] bool, cells of a latent in which the game displays the control
     ):
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
@@ -130,6 +131,10 @@ class AdversarialStage(Stage):
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.train, self.dreamer = train, dreamer
+        self.shown = (
+            torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
+        )
+        self.shown = self.shown.to(train.latents.device)
         self.alarms = [make() for make in ALARMS.values()]
         adam = {"betas": (0.0, 0.99), "weight_decay": 0.0, "fused": True}
         judge = torch.optim.AdamW(critic.parameters(), lr=config.critic_lr, **adam)
@@ -140,16 +145,28 @@ class AdversarialStage(Stage):
         ]
 
     def batch(self, dice: Dice) -> Match:
-        """Roll the generator out on real controls."""
+        """Roll the generator out on real controls.
+
+        With `wrong_controls`, the match also brings another window of the same episode: same place, light and weather
+        under controls not its own. Where the game displays the control, it shows the right one, or the critic
+        would compare the display with the controls and never learn what they do to the world.
+        """
         c = self.config
         lead = int(dice.pick.choice(c.leads))
-        clip = self.train.sample(dice, c.batch, lead + c.length)
+        length = lead + c.length
+        apart = min(c.length, self.train.longest - length) if c.wrong_controls else 0
+        episodes, starts = self.train.windows(dice, c.batch, length + apart)
+        clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))
         noise = dice.normal(*clip.latents[:, 1:].shape)
         fake = self.dream(clip, noise, lead, given)
         cut = slice(lead, None)
-        given = given if lead == 0 else 1
-        return Match(clip.latents[:, cut], fake, clip.controls[:, cut], clip.scene, given)
+        given, real = given if lead == 0 else 1, clip.latents[:, cut]
+        wrong = None
+        if apart:
+            elsewhere = self.train.at(episodes, starts + apart, length).latents[:, cut]
+            wrong = torch.where(self.shown, real, elsewhere)
+        return Match(real, fake, clip.controls[:, cut], clip.scene, given, wrong)
 
     def dream(self, clip: Clip, noise: Tensor, lead: int, given: int) -> Tensor:
         """The last 1 + T latents of a rollout; lead and overlap carry no gradient, only their memory does its work."""
@@ -175,13 +192,11 @@ class AdversarialStage(Stage):
         made = rollout(generator, start, *tail, cache, given, detach)
         return torch.cat([before, made], dim=1)
 
-    def judge(
-        self, match: Match, parts: list[Tensor], t: Tensor, controls: list[Tensor] | None = None
-    ):
+    def judge(self, match: Match, parts: list[Tensor], t: Tensor) -> list[dict[str, Tensor]]:
         """Logits of several versions of a clip in one pass; those of the given latents are left out."""
         n = len(parts)
-        rows = torch.cat(controls or [match.controls] * n)
-        logits = self.critic(torch.cat(parts), rows, match.scene.repeat(n, 1), t.repeat(n))
+        rows = match.controls.repeat(n, 1, 1, 1), match.scene.repeat(n, 1), t.repeat(n)
+        logits = self.critic(torch.cat(parts), *rows)
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
         split = {h: x.chunk(n) for h, x in cut.items()}
         return [{h: split[h][i] for h in split} for i in range(n)]
@@ -189,17 +204,15 @@ class AdversarialStage(Stage):
     def critic_losses(self, match: Match, dice: Dice) -> Losses:
         """Relativistic loss, approximated R1 and R2, and wrong controls as further fakes."""
         c, real, fake = self.config, match.real, match.fake.detach()
-        parts, controls = [real, fake], [match.controls] * 2
-        if c.wrong_controls:
-            parts, controls = parts + [real], controls + [match.controls.roll(1, dims=0)]
+        parts = [real, fake] if match.wrong is None else [real, fake, match.wrong]
         t = c.times * dice.uniform(len(real))
-        logits = self.judge(match, parts, t, controls)
+        logits = self.judge(match, parts, t)
         versus = relativistic(logits[1], logits[0])
         self.balance.watch(versus / len(logits[0]))
         r1, r2 = self.penalties(match, logits, t, dice)
         loss = versus + c.penalty * (r1 + r2)
         found = {"critic": versus.detach(), "r1": r1.detach(), "r2": r2.detach()}
-        if c.wrong_controls:
+        if match.wrong is not None:
             wrong = relativistic(logits[2], logits[0])
             loss, found["wrong"] = loss + c.wrong_controls * wrong, wrong.detach()
         yield loss, found

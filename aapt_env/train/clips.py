@@ -66,14 +66,22 @@ class LatentClips:
         self.lengths = np.array([len(e.latents) for e in episodes])
         self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
 
+    @property
+    def longest(self) -> int:
+        """Latents after the start latent of the longest episode."""
+        return int(self.lengths.max()) - 1
+
     def sample(self, dice: Dice, batch: int, length: int) -> Clip:
         """Uniform over all windows of `length` latents after the start latent."""
+        return self.at(*self.windows(dice, batch, length), length)
+
+    def windows(self, dice: Dice, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Episodes and starts of `batch` such windows. Raises ValueError: no episode is as long."""
         room = np.maximum(self.lengths - length, 0)
         if not room.sum():
             raise ValueError(f"no episode has {length + 1} latents; record longer ones")
         episodes = dice.pick.choice(len(room), batch, p=room / room.sum())
-        starts = np.array([dice.pick.integers(room[e]) for e in episodes])
-        return self.at(episodes, starts, length)
+        return episodes, np.array([dice.pick.integers(room[e]) for e in episodes])
 
     def at(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Clip:
         """The windows that start at latent `starts` of `episodes`."""

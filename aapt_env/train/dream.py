@@ -22,8 +22,7 @@ class Dreamer:
         self, vae: VAE, clips: LatentClips, length: int = 48, rows: int = 6, given: int = 5
     ):
         self.vae, self.given = vae, given
-        longest = int(clips.lengths.max()) - 1
-        self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, longest))
+        self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, clips.longest))
 
     @torch.no_grad()
     def latents(self, generator: Generator, clip: Clip | None = None) -> Tensor:

@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from aapt_env import checkpoint
 from aapt_env.data.episodes import Episodes, load_frames
 from aapt_env.device import fast_bf16, pick
+from aapt_env.games import control_mask
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.policy import Policy
@@ -209,7 +212,13 @@ class Training:
         else:
             generator = self.generator("consistency")
             critic.start_from(self.generator("diffusion"))
-        return AdversarialStage(settings, generator, critic, self.clips, self.dreamer, name)
+        rest = self.clips, self.dreamer, name, self.shown() if settings.wrong_controls else None
+        return AdversarialStage(settings, generator, critic, *rest)
+
+    def shown(self) -> Tensor:
+        """[h, w] bool: cells of a latent with any pixel on which the game displays the control."""
+        mask = torch.from_numpy(control_mask(self.spec)).float()[None]
+        return F.max_pool2d(mask, self.spec.stride)[0].bool()
 
     def run_stage(self, name: str, deadline: float) -> bool:
         """Run one stage to its end or to the deadline; a complete one is not built again."""

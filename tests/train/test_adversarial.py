@@ -1,5 +1,6 @@
 """The adversarial stage: signs, whose gradient goes where, and what the critic is not asked about."""
 
+import dataclasses
 import math
 
 import pytest
@@ -246,9 +247,24 @@ def test_wrong_controls_are_further_fakes():
     made, dice = stage(wrong_controls=0.5), Dice.of(0, "x", 0)
     match = made.batch(dice)
     loss, found = next(made.critic_losses(match, Dice.of(0, "x", 1)))
-    object.__setattr__(made.config, "wrong_controls", 0.0)
-    plain, _ = next(made.critic_losses(match, Dice.of(0, "x", 1)))
+    plain, _ = next(made.critic_losses(dataclasses.replace(match, wrong=None), Dice.of(0, "x", 1)))
     assert (loss - plain).item() == pytest.approx(0.5 * float(found["wrong"]), rel=1e-2)
+    assert stage().batch(Dice.of(0, "x", 0)).wrong is None
+
+
+@pytest.mark.parametrize("length", [5, 12])
+def test_wrong_controls_come_with_their_own_display(length):
+    """The world of another moment of the same episode, under the controls and the dashboard of this one."""
+    shown = torch.zeros(4, 4, dtype=torch.bool)
+    shown[2:] = True
+    made = stage(wrong_controls=0.5, length=length)
+    made.shown = shown
+    match = made.batch(Dice.of(0, "x", 0))
+    assert torch.equal(match.wrong[..., 2:, :], match.real[..., 2:, :])
+    apart = min(length, 19 - length)  # an episode has 20 latents
+    assert torch.equal(match.wrong[:, 1:-apart, :, :2], match.real[:, 1 + apart :, :, :2])
+    assert torch.isin(match.wrong[:, 0, :, :2], made.train.alone.float()).all(), "as play begins"
+    assert (match.wrong[..., :2, :] != match.real[..., :2, :]).any()
 
 
 def test_the_critic_begins_from_the_diffusion_weights():
