@@ -222,6 +222,16 @@ def draw(stage: Stage, run: Run, step: int) -> None:
         cv2.imwrite(str(run.folder / "sheets" / f"{step:06d}.png"), sheet[..., ::-1])
 
 
+def seconds_of(folder: Path) -> float:
+    """What a stage has taken so far, all its sittings together."""
+    total = last = 0.0
+    path = folder / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        now = json.loads(line)["seconds"]
+        total, last = total + (now - last if now >= last else now), now
+    return total
+
+
 class Log:
     """metrics.jsonl, one object per line, and TensorBoard where it is installed."""
 

@@ -93,6 +93,8 @@ def train(
 class Training:
     """One run's folder, data and weights."""
 
+    kind: type[Generator] = Generator
+
     def __init__(
         self,
         game: str,
@@ -154,7 +156,7 @@ class Training:
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
         torch.manual_seed(self.folder.seed + 1)
-        made = Generator(self.sizes, self.spec.control).to(self.device)
+        made = self.kind(self.sizes, self.spec.control).to(self.device)
         if stage is not None:
             state.load_module(
                 self.folder.state_of(stage), "generator" if stage == "consistency" else name, made
