@@ -158,7 +158,7 @@ class Train:
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
     """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one)."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
-    """Only this one: autoencode, diffusion, consistency, adversarial, long or imitate."""
+    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish or imitate."""
     budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
@@ -181,7 +181,8 @@ class Train:
         flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         flags["data"] = self.data or paths.data_dir(self.game)
         flags["out"] = self.out or paths.run_dir(self.game)
-        _import("aapt_env.train.run").train(**flags)
+        watch = _import("aapt_env.evaluate.meter").watcher
+        _import("aapt_env.train.run").train(**flags, watch=watch)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,10 @@ ALARMS = {
         Alarm, "motion", below=0.7,
         says="dreams move less than the game, the world is freezing; look at the sheet, try heads=('video',)",
     ),
+    "control": partial(
+        Alarm, "control", of_best=0.9,
+        says="dreams obey less than they did; try wrong_controls=0.5, or raise it",
+    ),
 }  # fmt: skip
 
 
@@ -216,3 +220,7 @@ class AdversarialStage(Stage):
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""
         return self.dreamer.sheet(self.ema)
+
+    def exam(self) -> dict[str, float]:
+        """How well held-out controls are obeyed, where a meter can tell."""
+        return self.dreamer.exam(self.ema)
