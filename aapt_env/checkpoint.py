@@ -243,7 +243,9 @@ def read_outcome(folder: Path, config: Config, trunk: TrunkConfig) -> OutcomeHea
     if OUTCOME not in config.files:
         return None
     tensors = read_tensors(folder, OUTCOME, config.files[OUTCOME])
-    width, bins = (tensors.get(f"{name}.bias", torch.zeros(1)).numel() for name in ("read", "reward"))
+    width, bins = (
+        tensors.get(f"{name}.bias", torch.zeros(1)).numel() for name in ("read", "reward")
+    )
     head = OutcomeHead(trunk, width, bins)
     put(head, tensors, str(folder / OUTCOME))
     return head.eval()

@@ -84,7 +84,11 @@ class Dreams:
         return "none" if self.world.outcome is None else "learned"
 
     def begin(
-        self, rows: list[int], rngs: Sequence[np.random.Generator], wanted: Sequence[Any], scene: Any
+        self,
+        rows: list[int],
+        rngs: Sequence[np.random.Generator],
+        wanted: Sequence[Any],
+        scene: Any,
     ) -> np.ndarray:
         """Begin an episode in each of `rows`.
 
@@ -123,7 +127,9 @@ class Dreams:
         self.elapsed += 1
         rewards, ending = self.world.reward.clone(), self.world.ending.clone()
         head = self.world.outcome
-        ended = torch.zeros_like(ending, dtype=torch.bool) if head is None else ending >= head.threshold
+        ended = (
+            torch.zeros_like(ending, dtype=torch.bool) if head is None else ending >= head.threshold
+        )
         if self.reward_fn is not None:
             given = self.reward_fn(frames.clone(), controls.clone())
             given = given if isinstance(given, tuple) else (given,)
@@ -136,7 +142,9 @@ class Dreams:
         try:
             given = torch.as_tensor(values, device=self.shown.device).detach().to(dtype, copy=True)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"reward_fn gave {name} {values!r:.80}; expected numbers [N]") from error
+            raise ValueError(
+                f"reward_fn gave {name} {values!r:.80}; expected numbers [N]"
+            ) from error
         if given.shape != self.begun.shape or not torch.isfinite(given).all():
             raise ValueError(
                 f"reward_fn gave {name} {tuple(given.shape)}; expected {self.begun.shape} finite values"

@@ -82,9 +82,13 @@ class AAPTVectorEnv(VectorEnv):
             mode = AutoresetMode(autoreset_mode)
         except ValueError as error:
             known = [each.value for each in AutoresetMode]
-            raise ValueError(f"autoreset_mode={autoreset_mode!r}; expected one of {known}") from error
+            raise ValueError(
+                f"autoreset_mode={autoreset_mode!r}; expected one of {known}"
+            ) from error
         dreams = Dreams(game, checkpoint, device, int(num_envs), reward_fn)
-        self._settle(dreams, [np_random()[0] for _ in range(num_envs)], mode, int(limit), render_mode)
+        self._settle(
+            dreams, [np_random()[0] for _ in range(num_envs)], mode, int(limit), render_mode
+        )
 
     def _settle(
         self, dreams: Dreams, rngs: list, mode: AutoresetMode, limit: int, render_mode: str | None
@@ -233,7 +237,9 @@ class AAPTVectorEnv(VectorEnv):
         infos: dict[str, Any] = {"frames": frames, "seed": self.world.seeds.clone()}
         infos |= {name: torch.from_numpy(v.copy()).to(self.device) for name, v in kept.items()}
         if self.world.outcome is not None:
-            infos["termination_probability"] = torch.zeros_like(self.world.ending) if ending is None else ending
+            infos["termination_probability"] = (
+                torch.zeros_like(self.world.ending) if ending is None else ending
+            )
         return infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:

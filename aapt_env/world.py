@@ -16,7 +16,6 @@ from aapt_env.model.cache import RingCache
 from aapt_env.model.rollout import noise_at, step
 from aapt_env.starts import Start
 
-
 GROUP = 8  # rows whose episodes can begin in one pass
 
 
@@ -99,8 +98,8 @@ class World:
         """Begin an episode in each of `rows`; no other row changes, and a row's bits depend on no other.
 
         A start's frames run through cache and decoder. Their latents are real; a pass each writes what the generator
-        would remember of them. Rows r and s share these passes where r // 8 == s // 8: each has its own place in a batch
-        of always the same size, so that its bits are the same however many begin at once.
+        would remember of them. Rows r and s share these passes where r // 8 == s // 8: each has its own place in a
+        batch of always the same size, so that its bits are the same however many begin at once.
 
         Args:
             rows: different ones out of 0 ... batch - 1.
