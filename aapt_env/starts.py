@@ -92,7 +92,7 @@ def choose(
 
 
 def of_picture(picture: np.ndarray, scene: dict[str, str], spec: WorldSpec, count: int) -> Start:
-    """A start of one frame, uint8 [H, W, 3]; `count` is how many the checkpoint has. Raises ValueError: another size."""
+    """A start of one frame, uint8 [H, W, 3]; the checkpoint has `count`. Raises ValueError: another size."""
     shape = (spec.height, spec.width, 3)
     if picture.shape != shape or picture.dtype != np.uint8:
         raise ValueError(

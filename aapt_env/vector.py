@@ -201,7 +201,7 @@ class AAPTVectorEnv(VectorEnv):
         due = np.flatnonzero(dreams.over).tolist()
         if due and mode is AutoresetMode.DISABLED:
             raise ResetNeeded(
-                f"the episodes of rows {due} have ended; call envs.reset(options={{'reset_mask': terminated | truncated}})"
+                f"the episodes of rows {due} have ended; call envs.reset(options={{'reset_mask': mask}}) first"
             )
         made = dreams.step(batch_rows(actions, self.spec_world.control, self.num_envs, self.device))
         frames, rewards, terminated, ending = made.frames, made.rewards, made.ended, made.ending
