@@ -135,7 +135,7 @@ class World:
         latents = self.vae.encode(frames)  # [1, 1 + n, C, h, w]
         count = latents.shape[1] - 1
         last = start.controls[len(start.controls) - count * spec.k :].astype(np.float32)
-        controls = torch.from_numpy(last).to(self.device).view(count, spec.k, -1)
+        controls = torch.from_numpy(last).to(self.device).view(count, spec.k, spec.control.width)
         scene = torch.from_numpy(spec.scene_row(start.scene)).to(self.device)
         shown, decoder = self.vae.decode(latents)
         memory = [state[0] for state in decoder]
