@@ -158,7 +158,7 @@ class Train:
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
     """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one)."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
-    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish or imitate."""
+    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish, outcome or imitate."""
     budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None

@@ -17,6 +17,10 @@ ROWS = {
     "drift_ratio": "drift over that of the VAE's own frames, against other starts (1 is right)",
     "drift_idle": "drift with no input",
     "unbroken_dream": "starts without a broken frame",
+    "reward_error": "reward: mean error per latent (lower is better)",
+    "return_error": "return up to there: mean error",
+    "termination_precision": "endings foretold that came, by the end of the window",
+    "termination_recall": "endings that were foretold",
     "diversity": "seeds apart over starts apart",
     "motion_ratio": "motion, dream over game (1 is right)",
     "sharpness_ratio": "sharpness, dream over game (1 is right)",
@@ -32,6 +36,8 @@ REFERENCE = {
     "drift_vae": "drift of the VAE alone",
     "control_accuracy_game": "controls read back from the game (0.5 is guessing)",
     "counterfactual_game": "the same under controls nobody would have chosen",
+    "reward_error_of_the_mean": "reward error of always saying the mean",
+    "return_game": "return of the game up to there",
     "steer_gap_game": "steer gap of the game",
 }
 

@@ -47,6 +47,10 @@ class EncodedEpisode:
     alone: Tensor  # [T, C, h, w] float16; the last frame of each latent, encoded alone
     controls: Tensor  # [T - 1, k, width] float32; controls[i] made latents[i + 1]
     scene: Tensor  # [attributes] int64
+    rewards: Tensor | None = (
+        None  # [T - 1], rewards[i] was paid while latents[i + 1] was made; None: nothing was
+    )
+    ended: bool = False  # the game ended it, with its last latent
 
 
 class LatentClips:
@@ -64,6 +68,11 @@ class LatentClips:
         ).to(device)
         self.scene = torch.stack([e.scene for e in episodes]).to(device)
         self.lengths = np.array([len(e.latents) for e in episodes])
+        paid = [
+            torch.zeros(len(e.latents) - 1) if e.rewards is None else e.rewards for e in episodes
+        ]
+        self.rewards = torch.cat([torch.nn.functional.pad(r, (1, 0)) for r in paid]).to(device)
+        self.ended = np.array([e.ended for e in episodes])
         self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
 
     @property
@@ -85,9 +94,22 @@ class LatentClips:
 
     def at(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Clip:
         """The windows that start at latent `starts` of `episodes`."""
-        rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
-        rows = rows.to(self.latents.device)
+        rows = self.rows(episodes, starts, length)
         latents = self.latents[rows]
         latents[:, 0] = self.alone[rows[:, 0]]
         scene = self.scene[torch.from_numpy(episodes).to(rows.device)]
         return Clip(latents.float(), self.controls[rows[:, 1:]], scene)
+
+    def rows(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        """[B, 1 + T] places of those windows in `latents`."""
+        rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
+        return rows.to(self.latents.device)
+
+    def outcomes(
+        self, episodes: np.ndarray, starts: np.ndarray, length: int
+    ) -> tuple[Tensor, Tensor]:
+        """Rewards [B, T] and endings [B, T] bool of those windows."""
+        rewards = self.rewards[self.rows(episodes, starts, length)[:, 1:]]
+        ended = np.zeros((len(episodes), length), bool)
+        ended[:, -1] = self.ended[episodes] & (starts + length == self.lengths[episodes] - 1)
+        return rewards, torch.from_numpy(ended).to(rewards.device)

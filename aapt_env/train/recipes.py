@@ -12,9 +12,19 @@ from aapt_env.train.adversarial import Adversarial
 from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
 from aapt_env.train.imitate import Imitate
+from aapt_env.train.outcome import Outcome
 from aapt_env.train.polish import Polish
 
-STAGES = ("autoencode", "diffusion", "consistency", "adversarial", "long", "polish", "imitate")
+STAGES = (
+    "autoencode",
+    "diffusion",
+    "consistency",
+    "adversarial",
+    "long",
+    "polish",
+    "outcome",
+    "imitate",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,7 @@ class Recipe:
     adversarial: Adversarial
     long: Adversarial
     polish: Polish
+    outcome: Outcome
     imitate: Imitate
 
     def __post_init__(self):
@@ -96,7 +107,8 @@ def smoke() -> Recipe:
         consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
         adversarial=Adversarial(share=0.1, steps=3, batch=2, length=6, given=3),
         long=Adversarial(share=0.05, steps=3, batch=2, length=6, leads=(0, 6), overlap=2, given=3),
-        polish=Polish(share=0.05, steps=3, batch=2, latents=2),
+        polish=Polish(share=0.03, steps=3, batch=2, latents=2),
+        outcome=Outcome(share=0.02, steps=3, batch=4, length=6, given=3, width=8, checks=2),
         imitate=Imitate(share=0.05, steps=3, batch=8, width=8),
     )
 
@@ -110,12 +122,13 @@ def cpu() -> Recipe:
         max_seconds=45,
         budget=2 * 3600,
         depth=4,
-        autoencode=Autoencode(share=0.2),
+        autoencode=Autoencode(share=0.19),
         diffusion=Diffusion(share=0.38, batch=16),
         consistency=Consistency(share=0.04, batch=16),
         adversarial=Adversarial(share=0.19, batch=16),
         long=Adversarial(share=0.11, batch=16, leads=(0, 14, 28, 42), overlap=6),
         polish=Polish(share=0.06),
+        outcome=Outcome(share=0.01),
         imitate=Imitate(share=0.02),
     )
 
@@ -139,12 +152,13 @@ def h100() -> Recipe:
         depth=6,
         heads=5,
         window=14,
-        autoencode=Autoencode(share=0.3, batch=32, latents=4),
+        autoencode=Autoencode(share=0.29, batch=32, latents=4),
         diffusion=Diffusion(share=0.24, batch=64, length=16, shift=6.0),
         consistency=Consistency(share=0.1, batch=64, length=16, shift=6.0),
         adversarial=Adversarial(share=0.2, batch=32, length=16),
         long=Adversarial(share=0.1, batch=32, length=16, leads=(0, 16, 32, 64), overlap=6),
         polish=Polish(share=0.04, batch=32, latents=4),
+        outcome=Outcome(share=0.01, batch=64, length=16),
         imitate=Imitate(share=0.02),
     )
 

@@ -20,6 +20,7 @@ from aapt_env.device import fast_bf16, pick
 from aapt_env.games import control_mask
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE
 from aapt_env.paths import data_dir, run_dir
@@ -33,6 +34,7 @@ from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
+from aapt_env.train.outcome import OutcomeStage
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
@@ -220,8 +222,22 @@ class Training:
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
+        if name == "outcome":
+            torch.manual_seed(self.folder.seed + 4)
+            rest = self.generator(self.last_generated()), self.clips, self.held
+            return OutcomeStage(r.outcome, self.outcome_head(), *rest)
         torch.manual_seed(self.folder.seed + 2)  # whatever was built before it in this process
         return self.contest(name, getattr(r, name))
+
+    def last_generated(self) -> str:
+        """The latest stage whose weights can play, which is what the checkpoint holds."""
+        done = [name for name in GENERATED if self.folder.state_of(name).is_file()]
+        return done[-1] if done else GENERATED[-1]
+
+    def outcome_head(self) -> OutcomeHead:
+        """A new outcome head."""
+        c = self.recipe.outcome
+        return OutcomeHead(self.sizes, c.width, c.bins).to(self.device)
 
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
         """The adversarial stage, from consistency and diffusion weights; or the long one, from where that one ended."""
@@ -259,6 +275,10 @@ class Training:
             psnr = held_out_psnr(self.vae.eval(), held, self.device)
             ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
             print(f"VAE on held-out episodes: {psnr:.2f} dB")
+        if isinstance(stage, OutcomeStage) and done:
+            found = json.dumps(stage.calibration())
+            (self.folder.path / name / "calibration.json").write_text(found)
+            print(f"outcome on held-out episodes: {found}")
         return done
 
     def write(self, name: str, before: bool) -> None:
@@ -273,8 +293,13 @@ class Training:
             trained = [n for n in GENERATED if self.folder.complete(n)]
             if trained and not before:
                 self.write_checkpoint(trained[-1])
-        elif name == "imitate" and (self.checkpoint / "config.json").is_file():
-            self.write_policy()
+                if self.folder.complete("outcome"):  # it reads features, which know no decoder
+                    self.write_outcome()
+        elif (self.checkpoint / "config.json").is_file():
+            if name == "imitate":
+                self.write_policy()
+            elif name == "outcome" and self.folder.complete(name):
+                self.write_outcome()
 
     def write_checkpoint(self, stage: str) -> None:
         """Write the stage's averaged weights as a world that plays."""
@@ -295,6 +320,12 @@ class Training:
         )
         own = self.folder.path / stage / "checkpoint"  # to be measured beside the other stages
         shutil.copytree(self.checkpoint, own, dirs_exist_ok=True)
+
+    def write_outcome(self) -> None:
+        """Add the outcome head to the checkpoint."""
+        head = self.outcome_head()
+        state.load_module(self.folder.state_of("outcome"), "outcome", head)
+        checkpoint.save_outcome(self.checkpoint, head)
 
     def write_policy(self) -> None:
         """Add the cloned player to the checkpoint."""
