@@ -114,6 +114,8 @@ class Record:
     """Game time of an episode; longer ones are cut there."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
     """Begin no episode after this long: 90s, 9m, 1h30m."""
+    keys: Annotated[str | None, unless("the game's own", "FILE")] = None
+    """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
@@ -130,6 +132,7 @@ class Record:
             k=self.k,
             max_seconds=self.max_seconds,
             time_limit=self.time_limit,
+            keys=self.keys,
         )
 
     def _frame(self) -> tuple[int, int]:

@@ -11,12 +11,15 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 
 from aapt_env.paths import ensure_games, folder_name
+from aapt_env.pixels import PixelView
 from aapt_env.spec import ControlSpec, WorldSpec
 
 __all__ = [
     "HoldControl",
+    "PixelView",
     "control_mask",
     "describe",
     "folder_name",
@@ -25,6 +28,11 @@ __all__ = [
     "make_held",
     "world_spec",
 ]
+HOMES = {  # what to import for ids that are registered outside of Gymnasium
+    "ALE": "ale_py",
+    "MiniGrid": "minigrid",
+    "BabyAI": "minigrid",
+}
 
 
 def known_games() -> dict[str, str]:
@@ -196,78 +204,63 @@ class HoldControl(gym.Wrapper):
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
 
 
-class PixelView(gym.Wrapper):
-    """Any environment as a game: RGB frames of one size for observations, Box controls in [-1, 1].
-
-    Frames are the observations where those are images, else what `render()` draws. A Box control is scaled by its
-    largest bound, so that 0 stays 0, and clipped into the Box.
-
-    Args:
-        env: observations uint8 [H', W'(, 1 or 3)], or `render_mode="rgb_array"`.
-        height: pixels of a frame.
-        width: pixels of a frame.
-
-    Raises:
-        ValueError: neither images nor rgb_array; or an unbounded Box of controls.
-    """
-
-    def __init__(self, env: gym.Env, height: int, width: int):
-        super().__init__(env)
-        self.height, self.width = height, width
-        self.observation_space = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
-        self._image = _is_image(env.observation_space)
-        if not self._image and env.render_mode != "rgb_array":
-            raise ValueError(
-                f"{env} has neither image observations nor an rgb_array render mode; "
-                "wrap it so that it shows pixels"
-            )
-        self._bounds = None
-        box = env.action_space
-        if isinstance(box, gym.spaces.Box):
-            if not box.is_bounded():
-                raise ValueError(f"{env}: controls {box}; expected finite bounds: clip them")
-            self._bounds = box.low, box.high, np.maximum(np.abs(box.low), np.abs(box.high))
-            self.action_space = gym.spaces.Box(-1.0, 1.0, box.shape, np.float32)
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Reset the environment and show its first frame."""
-        obs, info = self.env.reset(seed=seed, options=options)
-        return self._frame(obs), info
-
-    def step(self, action):
-        """Step the environment and show its frame."""
-        if self._bounds is not None:
-            low, high, scale = self._bounds
-            action = np.clip(np.asarray(action) * scale, low, high).astype(low.dtype)
-        obs, reward, terminated, truncated, info = self.env.step(action)
-        return self._frame(obs), float(reward), terminated, truncated, info
-
-    def _frame(self, obs) -> np.ndarray:
-        import cv2  # here, so that importing this module stays quick
-
-        image = np.asarray(obs if self._image else self.env.render())
-        if image.ndim == 2 or image.shape[2] == 1:
-            image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-        if image.shape[:2] == (self.height, self.width):
-            return image.astype(np.uint8)  # a copy
-        size = (self.width, self.height)
-        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
-
-
-def _is_image(space: gym.Space) -> bool:
-    """Whether observations are grey or RGB images."""
-    shape = space.shape or ()
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and fits
-
-
 def _gym(env_id: str, height: int, width: int) -> gym.Env:
     """Any Gymnasium environment as a game."""
     try:
-        env = gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
+        if home := _home(env_id):
+            importlib.import_module(home)  # importing it registers its environments
+        env = _make_rendering(env_id)
     except (gym.error.Error, ImportError) as error:
-        raise ValueError(f"gym:{env_id}: Gymnasium cannot make it: {error}") from error
+        raise ValueError(
+            f"gym:{env_id}: Gymnasium cannot make it: {error}; an id that a package registers is written "
+            "gym:PACKAGE:ID"
+        ) from error
     return PixelView(env, height, width)
+
+
+def _home(env_id: str) -> str | None:
+    """The package that registers an id, where we know it."""
+    return HOMES.get(env_id.split("-")[0].split("/")[0])
+
+
+def _make_rendering(env_id: str) -> gym.Env:
+    """Make an environment so that it renders RGB arrays; without, where it does not know of rendering."""
+    modes = getattr(_maker(env_id), "metadata", {}).get("render_modes")
+    if modes is not None and "rgb_array" not in modes:
+        return gym.make(env_id, disable_env_checker=True)
+    try:
+        return gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
+    except TypeError as error:
+        if "render_mode" not in str(error):
+            raise
+        return gym.make(env_id, disable_env_checker=True)
+
+
+def _maker(env_id: str) -> Any:
+    """What makes an environment: its class, where it is registered with one."""
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        importlib.import_module(module)
+    entry = gym.spec(name).entry_point
+    return load_env_creator(entry) if isinstance(entry, str) else entry
+
+
+def replayable(name: str) -> bool:
+    """Whether a game can be made beside a dream that names it, without importing what a stranger's file chose."""
+    kind, _, rest = name.partition(":")
+    if kind != "gym":
+        return name in known_games()
+    return rest in gym.registry or (":" not in rest and _home(rest) is not None)
+
+
+def repeats(env: gym.Env) -> bool:
+    """Whether a game at frame rhythm is a function of its seed: some seed late, or not at all."""
+    looks = []
+    for seed in (1, 2, 1):
+        obs, _ = env.reset(seed=seed)
+        env.action_space.seed(0)
+        looks.append([obs, env.step(env.action_space.sample())[0]])
+    return bool(np.array_equal(looks[0], looks[2]))
 
 
 def _dream(name: str) -> gym.Env:
