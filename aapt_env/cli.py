@@ -79,6 +79,16 @@ Seconds = Annotated[float, _read_by(parse_seconds, "TIME")]
 Game = Annotated[Positional[str], arg(metavar="GAME")]
 
 
+def _square(size: int | None, height: int | None, width: int | None) -> tuple[int, int]:
+    """(height, width) in pixels, from --size or from --height and --width."""
+    if size is not None and (height is not None or width is not None):
+        raise ValueError("--size is for square frames: give either --size, or --height and --width")
+    if (height is None) != (width is None):
+        raise ValueError("--height and --width go together; --size N is short for both")
+    size = 64 if size is None else size
+    return (size, size) if height is None or width is None else (height, width)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """Play a game with a policy and write the episodes, ready for training.
@@ -119,7 +129,7 @@ class Record:
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
-        height, width = self._frame()
+        height, width = _square(self.size, self.height, self.width)
         _import("aapt_env.data.record").record(
             game=self.game,
             out=self.out or paths.data_dir(self.game),
@@ -135,18 +145,57 @@ class Record:
             keys=self.keys,
         )
 
-    def _frame(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        if self.size is not None and (self.height is not None or self.width is not None):
-            raise ValueError(
-                "--size is for square frames: give either --size, or --height and --width"
-            )
-        if (self.height is None) != (self.width is None):
-            raise ValueError("--height and --width go together; --size N is short for both")
-        size = 64 if self.size is None else self.size
-        if self.height is None or self.width is None:
-            return size, size
-        return self.height, self.width
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """Make a dataset of videos that were recorded elsewhere, with or without what was pressed.
+
+    A table has a line of names, then rows: `time` in seconds (or `time_ms`, or `frame`), and a column per input. What
+    is wrong is named by file and frame, and stops the import; --keep-good leaves it out.
+
+    Example: aapt import drive.mp4 --actions inputs.csv --fps 24
+    """
+
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")]
+    """A video, a folder of pairs (a.mp4 and a.csv), or a LeRobot v3 or Minari dataset's folder."""
+    actions: Annotated[Path | None, unless("none: a world that no key changes", "CSV")] = None
+    """The table of inputs of a single video."""
+    name: Annotated[str | None, unless("the source's", "NAME")] = None
+    """What the world is called in train and play."""
+    out: Annotated[Path | None, unless("data/NAME", "DIR")] = None
+    """Folder of the dataset."""
+    fps: Annotated[int | None, unless("the source's", "N")] = None
+    """Frames per second; videos are resampled by their timestamps."""
+    size: Annotated[int | None, unless("64", "PIXELS")] = None
+    """Height and width of a square frame, a multiple of 8."""
+    height: Annotated[int | None, unless("--size", "PIXELS")] = None
+    """A multiple of 8; goes with --width."""
+    width: Annotated[int | None, unless("--size", "PIXELS")] = None
+    """A multiple of 8; goes with --height."""
+    k: Literal[1, 2, 4] = 4
+    """Frames per latent."""
+    max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    """Longer recordings become several episodes."""
+    keys: Annotated[str | None, unless("guessed from the inputs", "FILE")] = None
+    """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
+    camera: Annotated[str | None, unless("the first", "KEY")] = None
+    """Which pictures of a dataset that has several."""
+    keep_good: bool = False
+    """Leave out what is wrong, and say what it was, instead of stopping."""
+
+    def run(self) -> None:
+        """Import, by `aapt_env.data.importing.import_`."""
+        flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        flags["height"], flags["width"] = _square(flags.pop("size"), self.height, self.width)
+        made = _import("aapt_env.data.importing").import_(**flags)
+        frames = sum(episode.length for episode in made.index)
+        name = made.spec.game
+        print(
+            f"{made.path}: {len(made)} episodes, {frames:,} frames, controls {made.spec.control.action_space()}"
+        )
+        print(
+            f"train it with 'aapt train {name} --data {made.path}', then play it with 'aapt play {name}'"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,17 +338,80 @@ class Ship:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Push:
+    """Upload a checkpoint to a repository on a Hub, where others pull and play it.
+
+    Log in first, with 'hf auth login'. HF_ENDPOINT is the Hub's address.
+
+    Example: aapt push checkpoints/driving me/driving
+    """
+
+    source: Annotated[Positional[Path], arg(metavar="RUN")]
+    """A training's folder, or a checkpoint's."""
+    repo: Annotated[Positional[str], arg(metavar="ORG/NAME")]
+    """The repository; it is made where there is none."""
+    private: bool = False
+    """Make a new repository a private one."""
+
+    def run(self) -> None:
+        """Upload, by `aapt_env.hub.push`."""
+        if not self.source.exists():
+            raise ValueError(
+                f"{self.source} is not there; expected a training's or a checkpoint's folder"
+            )
+        done = _import("aapt_env.hub").push(
+            paths.find_checkpoint(self.source), self.repo, self.private
+        )
+        print(f"pushed: {done}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """Fetch a checkpoint from a repository on a Hub, to be played by its game's name.
+
+    `aapt play --checkpoint org/name` plays one without copying it.
+
+    Example: aapt pull someone/driving --out checkpoints
+    """
+
+    repo: Annotated[Positional[str], arg(metavar="ORG/NAME")]
+    """The repository."""
+    revision: Annotated[str | None, unless("main", "REV")] = None
+    """A branch, a tag or a commit."""
+    out: Annotated[Path, arg(metavar="DIR")] = Path("checkpoints")
+    """Folder that holds a checkpoint per game."""
+
+    def run(self) -> None:
+        """Fetch, by `aapt_env.hub.pull`, and copy by `aapt_env.checkpoint.ship`."""
+        folder, checkpoint = (
+            _import("aapt_env.hub").pull(self.repo, self.revision),
+            _import("aapt_env.checkpoint"),
+        )
+        place = self.out / paths.folder_name(checkpoint.read(folder).spec.game)
+        if (place / paths.CONFIG).is_file() and checkpoint.read_config(
+            place
+        ) != checkpoint.read_config(folder):
+            raise ValueError(
+                f"{place} is another world; give another --out, or play with --checkpoint {self.repo}"
+            )
+        place = checkpoint.ship(folder, self.out)
+        print(f"pulled to {place}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Games:
     """List the games that can be recorded and the worlds that can be played."""
 
     def run(self) -> None:
-        """Print one line per game, then one per world."""
+        """Print one line per game (where it is from, whether a world of it is here), then one per world."""
+        games = _import("aapt_env.games")
+        known, worlds = games.known_games(), paths.available_checkpoints()
         print("games (aapt record GAME):")
-        for name, text in _import("aapt_env.games").describe().items():
-            print(f"  {name:<12} {text}")
+        for name, text in games.describe().items():
+            world = "world here" if paths.folder_name(name) in worlds else "no world yet"
+            print(f"  {name:<12} {text} [{known[name].source}; {world}]")
         print("  gym:ID       any Gymnasium environment with pixels, such as gym:CarRacing-v3")
         print("worlds (aapt play WORLD):")
-        worlds = paths.available_checkpoints()
         for name, folder in worlds.items():
             print(f"  {name:<12} {folder}")
         if not worlds:
@@ -329,6 +441,7 @@ class Bench:
 
 Verb = (
     Annotated[Record, subcommand("record")]
+    | Annotated[Import, subcommand("import")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Meter, subcommand("meter")]
     | Annotated[Play, subcommand("play")]
@@ -336,6 +449,8 @@ Verb = (
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Ablate, subcommand("ablate")]
     | Annotated[Ship, subcommand("ship")]
+    | Annotated[Push, subcommand("push")]
+    | Annotated[Pull, subcommand("pull")]
     | Annotated[Games, subcommand("games")]
 )
 

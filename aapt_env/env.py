@@ -29,7 +29,7 @@ class AAPTEnv(gym.Env):
 
     Args:
         game: whose world, looked up in checkpoints/ and then in runs/.
-        checkpoint: a checkpoint folder instead.
+        checkpoint: a checkpoint folder instead, or a repository on a Hub (`org/name`).
         device: auto, cpu, cuda or cuda:N.
         render_mode: "rgb_array" or None.
 

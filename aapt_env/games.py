@@ -1,12 +1,17 @@
 """Games by name, at frame rhythm; and the wrapper that gives any of them the dream's rhythm.
 
-`driving` (ours, in `games/aapt_games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
+`driving` (ours, in `games/aapt_games`), the name of a plugin (an installed package with an entry point in the group
+`aapt_env.games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 import gymnasium as gym
@@ -28,6 +33,7 @@ __all__ = [
     "make_held",
     "world_spec",
 ]
+PLUGINS = "aapt_env.games"  # the entry point group of games in other packages
 HOMES = {  # what to import for ids that are registered outside of Gymnasium
     "ALE": "ale_py",
     "MiniGrid": "minigrid",
@@ -35,20 +41,41 @@ HOMES = {  # what to import for ids that are registered outside of Gymnasium
 }
 
 
-def known_games() -> dict[str, str]:
-    """{name: "module:Class"} of our own games; empty where the games package is not installed."""
+@dataclass(frozen=True)
+class Known:
+    """A game that goes by a name of its own."""
+
+    entry: str  # "module:Class"
+    source: str  # the package that brings it
+
+
+def known_games() -> dict[str, Known]:
+    """{name: Known}: ours, where the games package is installed, then plugins. No game is imported for it."""
     ensure_games()
     try:
-        return dict(importlib.import_module("aapt_games").GAMES)
+        ours = dict(importlib.import_module("aapt_games").GAMES)
     except ModuleNotFoundError as error:
         if error.name != "aapt_games":
             raise
-        return {}
+        ours = {}
+    found = {name: Known(entry, "aapt-env") for name, entry in ours.items()}
+    for point in sorted(entry_points(group=PLUGINS)):
+        source = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+        found.setdefault(point.name, Known(point.value, source))
+    return found
 
 
 def describe() -> dict[str, str]:
-    """{name: one line about it} of our own games."""
-    return {name: _first_line(load_entry(entry)) for name, entry in known_games().items()}
+    """{name: one line about it} of all known games; why, where one cannot be loaded."""
+    lines = {}
+    for name, known in known_games().items():
+        try:
+            lines[name] = _first_line(load_entry(known.entry))
+        except (
+            Exception
+        ) as error:  # somebody else's module: whatever is wrong with it, the others are listed
+            lines[name] = f"cannot be loaded: {type(error).__name__}: {error}"
+    return lines
 
 
 def load_entry(entry: str) -> Any:
@@ -70,6 +97,14 @@ def load_entry(entry: str) -> Any:
         ) from error
     except AttributeError as error:
         raise ValueError(f"{entry!r}: module {module!r} has no {name!r}") from error
+
+
+def load_own(entry: str) -> Any:
+    """`load_entry` of something of the user's: the current folder is searched first."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+        importlib.invalidate_caches()
+    return load_entry(entry)
 
 
 def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
@@ -99,7 +134,13 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
             f"unknown game {name!r}; known: {known}; any Gymnasium environment is written gym:ID, "
             "such as gym:CarRacing-v3, and a trained world dream:NAME"
         )
-    return load_entry(games[name])(height=height, width=width)
+    try:
+        return load_entry(games[name].entry)(height=height, width=width)
+    except ImportError as error:
+        raise ValueError(
+            f"game {name!r} (of {games[name].source}) needs {error.name or error}, which is not installed: "
+            f"pip install 'aapt-env[{name}]', or what {games[name].source} says"
+        ) from error
 
 
 def make_held(name: str, height: int = 64, width: int = 64, k: int = 4) -> gym.Env:

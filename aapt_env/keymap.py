@@ -89,8 +89,8 @@ def of_table(table: dict, space: gym.Space) -> list[Binding]:
 def guess(space: gym.Space, names: tuple[str, ...] = ()) -> list[Binding]:
     """Keys for an environment that says nothing: by names where those are directions, else in order.
 
-    Discrete: number keys are the actions' numbers, and two or three actions are also left and right. MultiBinary: a key
-    per element. Box: two keys per element, or one where it cannot be negative.
+    Discrete: number keys are the actions' numbers, and two or three actions are also left and right. MultiBinary: the
+    key of that name, or one in order. Box: two keys per element, or one where it cannot be negative.
     """
     if isinstance(space, gym.spaces.Discrete):
         count = int(space.n)
@@ -108,10 +108,10 @@ def guess(space: gym.Space, names: tuple[str, ...] = ()) -> list[Binding]:
             *(_keys_of(key) + (i, 1.0) for key, i in (named if names else arrows).items()),
         ]
     if isinstance(space, gym.spaces.MultiBinary):
-        return [
-            ((key,), i, 1.0)
-            for i, key in zip(range(int(np.prod(space.shape))), SINGLES, strict=False)
-        ]
+        size = int(np.prod(space.shape))
+        own = [LIKE.get(name, name if name in SINGLES else "") for name in names or [""] * size]
+        free = iter([key for key in SINGLES if key not in own])
+        return [((key,), i, 1.0) for i, name in enumerate(own) if (key := name or next(free, ""))]
     return list(_pushes(space)) if isinstance(space, gym.spaces.Box) else []
 
 

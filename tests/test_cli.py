@@ -17,7 +17,12 @@ def calls(monkeypatch):
         "aapt_env.data.record": {"record": lambda **flags: seen.append(("record", flags))},
         "aapt_env.train.run": {"train": lambda **flags: seen.append(("train", flags))},
         "aapt_env.checkpoint": {"ship": lambda run, out: seen.append(("ship", run, out)) or out},
-        "aapt_env.games": {"describe": lambda: {"driving": "drive"}},
+        "aapt_env.games": {
+            "describe": lambda: {"driving": "drive", "maze": "get lost"},
+            "known_games": lambda: {
+                name: types.SimpleNamespace(source=f"of-{name}") for name in ("driving", "maze")
+            },
+        },
         "aapt_env.play": {"main": lambda words: seen.append(("play", words))},
         "aapt_env.evaluate": {"main": lambda words: seen.append(("eval", words)) or 3},
         "aapt_env.bench": {"main": lambda words: seen.append(("bench", words))},
@@ -153,7 +158,8 @@ def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli.paths, "available_checkpoints", lambda: {"maze": tmp_path})
     assert cli.main(["games"]) == 0
     out = capsys.readouterr().out
-    assert "driving" in out and "gym:ID" in out and f"{tmp_path}" in out
+    assert "drive [of-driving; no world yet]" in out and "get lost [of-maze; world here]" in out
+    assert "gym:ID" in out and f"{tmp_path}" in out
 
 
 @pytest.mark.parametrize(

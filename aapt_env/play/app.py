@@ -40,7 +40,7 @@ class Play:
     checkpoint: Annotated[
         str | None, unless("the world of that name, from checkpoints/ or runs/", "DIR")
     ] = None
-    """Folder of a checkpoint or a run."""
+    """Folder of a checkpoint or a run, or a repository on a Hub: org/name."""
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
     seed: Annotated[int | None, unless("a new one each time", "N")] = None

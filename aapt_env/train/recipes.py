@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aapt_env.games import load_own
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import WorldSpec
@@ -153,7 +154,21 @@ RECIPES: dict[str, Callable[[], Recipe]] = {"smoke": smoke, "tiny": tiny, "cpu":
 
 
 def recipe(name: str) -> Recipe:
-    """Raises ValueError: an unknown name, with the known ones."""
-    if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    """A recipe by its name, or by that of a function of yours.
+
+    Args:
+        name: one of RECIPES, or `module:function`, the current folder searched first.
+
+    Raises:
+        ValueError: an unknown name, with the known ones; or a function that gives no Recipe.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    if ":" not in name:
+        raise ValueError(
+            f"unknown recipe {name!r}; there are {', '.join(RECIPES)}, auto, and module:function, a function of yours"
+        )
+    made = load_own(name)()
+    if not isinstance(made, Recipe):
+        raise ValueError(f"recipe {name!r} gives {type(made).__name__}; expected a Recipe")
+    return made
