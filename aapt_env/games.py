@@ -16,8 +16,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 
+from aapt_env import pixels
 from aapt_env.paths import ensure_games, folder_name
 from aapt_env.pixels import PixelView
 from aapt_env.spec import ControlSpec, WorldSpec
@@ -34,11 +34,6 @@ __all__ = [
     "world_spec",
 ]
 PLUGINS = "aapt_env.games"  # the entry point group of games in other packages
-HOMES = {  # what to import for ids that are registered outside of Gymnasium
-    "ALE": "ale_py",
-    "MiniGrid": "minigrid",
-    "BabyAI": "minigrid",
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +119,7 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
     """
     kind, _, rest = name.partition(":")
     if kind == "gym" and rest:
-        return _gym(rest, height, width)
+        return pixels.make(rest, height, width)
     if kind == "dream" and rest:
         return _dream(rest)
     games = known_games()
@@ -245,53 +240,12 @@ class HoldControl(gym.Wrapper):
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
 
 
-def _gym(env_id: str, height: int, width: int) -> gym.Env:
-    """Any Gymnasium environment as a game."""
-    try:
-        if home := _home(env_id):
-            importlib.import_module(home)  # importing it registers its environments
-        env = _make_rendering(env_id)
-    except (gym.error.Error, ImportError) as error:
-        raise ValueError(
-            f"gym:{env_id}: Gymnasium cannot make it: {error}; an id that a package registers is written "
-            "gym:PACKAGE:ID"
-        ) from error
-    return PixelView(env, height, width)
-
-
-def _home(env_id: str) -> str | None:
-    """The package that registers an id, where we know it."""
-    return HOMES.get(env_id.split("-")[0].split("/")[0])
-
-
-def _make_rendering(env_id: str) -> gym.Env:
-    """Make an environment so that it renders RGB arrays; without, where it does not know of rendering."""
-    modes = getattr(_maker(env_id), "metadata", {}).get("render_modes")
-    if modes is not None and "rgb_array" not in modes:
-        return gym.make(env_id, disable_env_checker=True)
-    try:
-        return gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
-    except TypeError as error:
-        if "render_mode" not in str(error):
-            raise
-        return gym.make(env_id, disable_env_checker=True)
-
-
-def _maker(env_id: str) -> Any:
-    """What makes an environment: its class, where it is registered with one."""
-    module, colon, name = env_id.rpartition(":")
-    if colon:
-        importlib.import_module(module)
-    entry = gym.spec(name).entry_point
-    return load_env_creator(entry) if isinstance(entry, str) else entry
-
-
 def replayable(name: str) -> bool:
     """Whether a game can be made beside a dream that names it, without importing what a stranger's file chose."""
     kind, _, rest = name.partition(":")
     if kind != "gym":
         return name in known_games()
-    return rest in gym.registry or (":" not in rest and _home(rest) is not None)
+    return rest in gym.registry or (":" not in rest and pixels.home(rest) is not None)
 
 
 def repeats(env: gym.Env) -> bool:

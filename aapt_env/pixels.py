@@ -6,17 +6,71 @@ the other: then the picture keeps its aspect, and black fills the rest.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 
 from aapt_env import keymap
 
 STRETCH = 1.5  # one side against the other, beyond which a picture keeps its aspect
 LEAST = 8  # pixels: what is smaller is a table of numbers, not a picture (MiniGrid's 7x7x3)
 OLD = "Gymnasium's API is expected: wrap the environment, or convert an old gym one with shimmy"
+
+
+HOMES = {  # what to import for ids that are registered outside of Gymnasium
+    "ALE": "ale_py",
+    "MiniGrid": "minigrid",
+    "BabyAI": "minigrid",
+}
+
+
+def make(env_id: str, height: int, width: int) -> gym.Env:
+    """An environment by its Gymnasium id, as a game.
+
+    Raises:
+        ValueError: Gymnasium cannot make it, or it shows no pixels; says why.
+    """
+    try:
+        if package := home(env_id):
+            importlib.import_module(package)  # importing it registers its environments
+        env = _make_rendering(env_id)
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(
+            f"gym:{env_id}: Gymnasium cannot make it: {error}; an id that a package registers is written "
+            "gym:PACKAGE:ID"
+        ) from error
+    return PixelView(env, height, width)
+
+
+def home(env_id: str) -> str | None:
+    """The package that registers an id, where we know it."""
+    return HOMES.get(env_id.split("-")[0].split("/")[0])
+
+
+def _make_rendering(env_id: str) -> gym.Env:
+    """Make an environment so that it renders RGB arrays; without, where it does not know of rendering."""
+    modes = getattr(_maker(env_id), "metadata", {}).get("render_modes")
+    if modes is not None and "rgb_array" not in modes:
+        return gym.make(env_id, disable_env_checker=True)
+    try:
+        return gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
+    except TypeError as error:
+        if "render_mode" not in str(error):
+            raise
+        return gym.make(env_id, disable_env_checker=True)
+
+
+def _maker(env_id: str) -> Any:
+    """What makes an environment: its class, where it is registered with one."""
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        importlib.import_module(module)
+    entry = gym.spec(name).entry_point
+    return load_env_creator(entry) if isinstance(entry, str) else entry
 
 
 class PixelView(gym.Wrapper):

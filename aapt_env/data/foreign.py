@@ -65,7 +65,9 @@ class LeRobot:
         )
         self.which = np.asarray(self.rows["episode_index"])
         self.actions = _matrix(self.rows["action"].combine_chunks(), width)
-        self.control, self.scale = control_of([Inputs(root, self.names, np.zeros(1), self.actions)])
+        self.control, self.scale = control_of(
+            [Inputs(root, self.names, np.zeros(1), self.actions, 0)]
+        )
 
     @staticmethod
     def fits(root: Path) -> bool:
@@ -94,7 +96,9 @@ class LeRobot:
             if len(times) < 2 or not (np.diff(times) > 0).all():
                 trouble(f"{where}: its timestamps do not rise")
                 continue
-            table = Inputs(Path(where), self.names, times, self.actions[mine] / self.scale)
+            table = Inputs(
+                Path(where), self.names, times, self.actions[mine] / self.scale, 1 / self.fps
+            )
             yield dict(
                 name=f"episode {number}", video=clock, inputs=table, begin=begin, end=end,
                 rewards=self._rewards(mine, times), terminated=self._done(mine),
@@ -168,7 +172,7 @@ class Minari:
         self.names = tuple(f"action {i}" for i in range(actions[0].shape[1]))
         self.control: ControlSpec
         self.control, self.scale = control_of(
-            [Inputs(path, self.names, np.zeros(1), np.concatenate(actions))]
+            [Inputs(path, self.names, np.zeros(1), np.concatenate(actions), 0)]
         )
 
     @staticmethod
@@ -198,7 +202,8 @@ class Minari:
             )
             yield dict(
                 name=name, video=Stills(self.path, times, first.shape[:2], len(images), images),
-                inputs=Inputs(self.path, self.names, times, rows), rewards=(times[:-1], paid), terminated=over,
+                inputs=Inputs(self.path, self.names, times, rows, 1 / self.fps), rewards=(times[:-1], paid),
+                terminated=over,
             )  # fmt: skip
 
     def _actions(self, name: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What was pressed while a video was taken: a CSV table becomes controls, one for each frame of an even rate.
 
-A row tells what holds from its time until the next row's. Times are in a column `time` (seconds) or `time_ms`, or a
-column `frame` has the numbers of the video's own frames; with neither, row i belongs to frame i. Every other column is
-an input.
+A row tells what holds from its time until the next row's, the last one for a frame. Times are in a column `time`
+(seconds) or `time_ms`, or a column `frame` has the numbers of the video's own frames; with neither, row i belongs to
+frame i. Every other column is an input.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ class Inputs:
     names: tuple[str, ...]
     times: np.ndarray  # float64 [N] seconds from the video's first frame, rising
     rows: np.ndarray  # float64 [N, width]
+    pause: float  # seconds that the last row holds
     lines: np.ndarray | None = None  # [N] lines of the file
 
     @property
     def end(self) -> float:
-        """Until when the last row holds: as long as most do."""
-        return float(self.times[-1]) + (
-            float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
-        )
+        """Until when the last row holds."""
+        return float(self.times[-1]) + self.pause
 
     def spans(
         self, video: Clock, part: tuple[float, float], slack: float, trouble: Trouble
@@ -131,7 +130,7 @@ def read(path: Path, video: Clock, slack: float, trouble: Trouble) -> Inputs:
         raise ValueError(
             f"{path}, line {numbers[late[0] + 1]}: times must rise; sort the rows and drop doubles"
         )
-    return Inputs(path, tuple(head[i] for i in kept), times, values[:, kept], numbers)
+    return Inputs(path, tuple(head[i] for i in kept), times, values[:, kept], video.pause, numbers)
 
 
 def control_of(tables: Sequence[Inputs]) -> tuple[ControlSpec, np.ndarray]:

@@ -13,15 +13,17 @@ MILLISECOND = Fraction(1, 1000)
 CUE = 24  # pixels of the square that tells which key is down
 
 
-def film(path, shown, keys=(), size=(48, 64), codec="mpeg4"):
+def film(path, shown, keys=(), size=(48, 64), codec="libx264rgb"):
     """A video whose frames tell their own time: grey is 40 x seconds; a square is white while a key is down.
 
     `shown`: the time of each frame in seconds. `keys`: (from, to) in which the key is down.
     """
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=1000, options={"qscale": "2"})
+        stream = container.add_stream(
+            codec, rate=1000, options={"qp": "0", "preset": "ultrafast", "bf": "0"}
+        )
         stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "rgb24"
         stream.codec_context.time_base = stream.time_base = MILLISECOND
         for time in shown:
             image = np.full((*size, 3), min(250, round(40 * time)), np.uint8)
