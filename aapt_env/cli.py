@@ -147,7 +147,8 @@ class Train:
     game: Game
     """The game whose episodes are learned; its dataset is recorded first where there is none."""
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one)."""
+    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores), h100 (128x128, 25 minutes on one), auto
+    (measures this machine for a minute and picks what fits --budget), or module:function, one of yours."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
     """Only this one: autoencode, diffusion, consistency, adversarial, long, polish or imitate."""
     budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
@@ -166,6 +167,8 @@ class Train:
     """Of weights, noise and the order of clips."""
     compile: bool = False
     """torch.compile for the diffusion stage: a minute of compiling, then a sixth faster; needs a C++ compiler."""
+    dry_run: bool = False
+    """With --recipe auto: print the plan and what to expect of it, and stop."""
 
     def run(self) -> None:
         """Train, by `aapt_env.train.run.train`."""

@@ -115,7 +115,9 @@ def test_train_passes_every_flag_on(calls):
     expected = dict(
         game="driving", recipe="h100", stage="long", budget=1500.0, time_limit=540.0, resume=True
     )
-    expected |= dict(data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True)
+    expected |= dict(
+        data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True, dry_run=False
+    )
     assert calls == [("train", expected)]
 
 

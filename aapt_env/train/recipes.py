@@ -23,10 +23,11 @@ class Recipe:
     """Data, sizes and stages. Shares of the stages add up to 1."""
 
     name: str
-    size: int  # frame height and width in pixels
+    size: int  # frame height in pixels, and width where that is not given
     frames: int  # RGB frames to record when there is no dataset
     max_seconds: float  # longest recorded episode
     budget: float  # seconds, when --budget is not given
+    width: int | None = None  # pixels
     k: int = 4
     channels: int = 16
     fold: int = 4  # pixels the VAE folds into channels, each way
@@ -51,6 +52,11 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name}: shares of the stages add up to {total}, expected 1"
             )
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.size, self.width or self.size
 
     def sizes(self, spec: WorldSpec) -> tuple[WorldSpec, TrunkConfig, VAEConfig]:
         """A game's or dataset's spec as this recipe's world has it, and the sizes of its networks."""
