@@ -7,6 +7,7 @@ cache, its login (`hf auth login`) and its address (HF_ENDPOINT).
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def _api() -> Any:
         raise ValueError(
             "worlds on a Hub need huggingface_hub: pip install 'aapt-env[hub]'"
         ) from error
-    return HfApi(library_name="aapt-env")
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="aapt-env")
 
 
 def _try(repo: str, call: Any, *args: Any, **flags: Any) -> Any:

@@ -12,6 +12,9 @@ from aapt_env.spec import ControlSpec
 BOX = gym.spaces.Box
 
 
+CAMERA = gym.spaces.Dict(camera=BOX(0, 255, (16, 24, 3), np.uint8), x=BOX(0, 1))
+
+
 class Odd(gym.Env):
     """Shows what it is told to show."""
 
@@ -50,7 +53,7 @@ RED = np.zeros((16, 24, 3), np.uint8) + np.uint8([200, 0, 0])
         dict(seen=RED / np.float32(255), space=BOX(0, 1, RED.shape, np.float32)),
         dict(seen=RED.astype(np.float32), space=BOX(0, 255, RED.shape, np.float32)),
         dict(seen=RED.transpose(2, 0, 1), space=BOX(0, 255, (3, 16, 24), np.uint8)),
-        dict(seen={"camera": RED, "x": 1.0}, space=gym.spaces.Dict(camera=BOX(0, 255, RED.shape, np.uint8), x=BOX(0, 1, ()))),
+        dict(seen={"camera": RED, "x": 1.0}, space=CAMERA),
         dict(drawn=RED, render_mode="rgb_array"),
         dict(drawn=RED / 255.0, render_mode="rgb_array"),
         dict(drawn=RED.astype(np.int64), render_mode="rgb_array"),
