@@ -47,11 +47,8 @@ class Clock:
 
     def frame_at(self, seconds: float) -> int:
         """The number of the frame that is shown then."""
-        return int(
-            np.clip(
-                np.searchsorted(self.times, seconds + 1e-9, "right") - 1, 0, len(self.times) - 1
-            )
-        )
+        found = np.searchsorted(self.times, seconds + 0.1 * self.pause, "right") - 1
+        return int(np.clip(found, 0, len(self.times) - 1))
 
 
 def clock(path: Path) -> Clock:

@@ -25,6 +25,7 @@ TIMES = {
     "time_ms": 1e-3,
     "timestamp_ms": 1e-3,
 }
+EARLY = 0.1  # of a frame's time, by which a row may come late and still belong to it: containers round their times
 DRIFT = 0.05  # clocks this near to each other's pace are called drifting, others cut off
 
 
@@ -91,17 +92,14 @@ class Inputs:
 
         A key of a MultiBinary that was down at any time in between counts as down, so that no tap is lost.
         """
-        first = np.clip(np.searchsorted(self.times, moments + 1e-6, "right") - 1, 0, None)
+        begin = moments + EARLY * pause
+        first = np.clip(np.searchsorted(self.times, begin, "right") - 1, 0, None)
         rows = np.nan_to_num(self.rows)
         if control.space != "MultiBinary":
             return rows[first].astype(np.float32)
-        last = np.clip(np.searchsorted(self.times, moments + pause - 1e-6, "right") - 1, 0, None)
-        return np.stack(
-            [
-                rows[a : b + 1].max(axis=0)
-                for a, b in zip(first, np.maximum(first, last), strict=True)
-            ]
-        ).astype(np.float32)
+        last = np.maximum(first, np.searchsorted(self.times, begin + pause, "left") - 1)
+        taps = [rows[a : b + 1].max(axis=0) for a, b in zip(first, last, strict=True)]
+        return np.stack(taps).astype(np.float32)
 
 
 def read(path: Path, video: Clock, slack: float, trouble: Trouble) -> Inputs:
