@@ -16,12 +16,18 @@ from aapt_env.paths import CONFIG
 
 CARD = "README.md"
 NAME = r"[A-Za-z0-9][\w.-]*"
+OURS = ("checkpoints", "data", "recordings", "runs")  # where a path that is mistyped begins
 LARGEST = 8 * 2**30  # bytes of a file that a pull fetches
 
 
 def is_repo(name: str) -> bool:
-    """Whether `org/name` can only mean a repository: two plain parts, the first of them no folder here."""
-    return bool(re.fullmatch(f"{NAME}/{NAME}", name)) and not Path(name.split("/")[0]).is_dir()
+    """Whether `org/name` can only mean a repository: two plain parts, the first of them no folder of ours or here."""
+    owner = name.partition("/")[0]
+    return (
+        bool(re.fullmatch(f"{NAME}/{NAME}", name))
+        and owner not in OURS
+        and not Path(owner).is_dir()
+    )
 
 
 def pull(repo: str, revision: str | None = None) -> Path:

@@ -36,6 +36,7 @@ from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
+HELD = 16  # latents that are held out at least
 GENERATED = STAGES[1:5]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
 
@@ -172,11 +173,25 @@ class Training:
             raise ValueError(
                 f"{data} has {len(self.episodes)} episodes; training needs 2 or more, one of them held out: record on"
             )
-        self.train_indices, self.held_indices = self.episodes.split()
+        if max(episode.length for episode in self.episodes.index) < 1 + 2 * r.k:
+            raise ValueError(
+                f"{data}: no episode has two latents of {r.k} frames; record with --k 1 and train with --recipe auto, or "
+                "a game that is not over as soon"
+            )
+        self.train_indices, self.held_indices = self.split()
         self.spec, self.sizes, coder = r.sizes(spec)
         torch.manual_seed(self.folder.seed)
         self.vae = VAE(coder).to(self.device)
         return True
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """(train, held-out) episodes; of very short ones more are held out, so that windows fit in."""
+        share, needed = 0.05, 1 + HELD * self.recipe.k
+        parts = self.episodes.split(share)
+        while share < 0.4 and sum(self.episodes.index[i].length for i in parts[1]) < needed:
+            share *= 2
+            parts = self.episodes.split(share)
+        return parts
 
     def decoded(self, part: str) -> list:
         """The frames of the train or held-out episodes, decoded once."""
