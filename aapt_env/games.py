@@ -189,10 +189,16 @@ def control_mask(spec: WorldSpec) -> np.ndarray:
         print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
         return none
     game.reset(seed=0)
-    mask = getattr(game.unwrapped, "control_mask", None)
-    found = none if mask is None else np.asarray(mask(), bool)
+    found = shown_controls(game, none)
     game.close()
     return found
+
+
+def shown_controls(game: gym.Env, none: np.ndarray) -> np.ndarray:
+    """[H, W] bool: the mask that a game, just reset, supplies itself; `none` where it supplies none."""
+    if not game.has_wrapper_attr("control_mask"):
+        return none
+    return np.asarray(game.get_wrapper_attr("control_mask")(), bool)
 
 
 class HoldControl(gym.Wrapper):

@@ -113,6 +113,10 @@ def _try(repo: str, call: Any, *args: Any, **flags: Any) -> Any:
 
     try:
         return call(*args, **flags)
+    except (
+        errors.LocalEntryNotFoundError
+    ) as error:  # before its parent: nothing answers, and nothing is in the cache
+        raise ValueError(f"{repo}: the Hub cannot be reached, and the cache has no copy") from error
     except errors.EntryNotFoundError as error:
         raise ValueError(
             f"{repo} is no checkpoint: it has no {CONFIG}, or not all that it names"

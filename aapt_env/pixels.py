@@ -27,6 +27,8 @@ HOMES = {  # what to import for ids that are registered outside of Gymnasium
     "BabyAI": "minigrid",
 }
 
+SHOWN = {"CarRacing": 0.875}  # ids whose frames show the controls below that share of the height
+
 
 def make(env_id: str, height: int, width: int) -> gym.Env:
     """An environment by its Gymnasium id, as a game.
@@ -119,6 +121,13 @@ class PixelView(gym.Wrapper):
             raise ValueError(f"{self.env}: step gives {len(got)} values, expected 5; {OLD}")
         obs, reward, terminated, truncated, info = got
         return self._frame(obs), float(reward), bool(terminated), bool(truncated), info
+
+    def control_mask(self) -> np.ndarray:
+        """[height, width] bool: pixels that display the control, where we know the environment."""
+        mask = np.zeros((self.height, self.width), bool)
+        name = self.env.spec.id.split("-")[0] if self.env.spec else ""
+        mask[int(SHOWN.get(name, 1.0) * self.height) :] = True
+        return mask
 
     def _frame(self, obs: Any) -> np.ndarray:
         """uint8 [height, width, 3] of what there is to see; a copy."""

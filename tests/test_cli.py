@@ -73,7 +73,7 @@ def test_record_passes_every_flag_on(calls):
     expected = dict(
         game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
     )
-    expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0)
+    expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0, keys=None)
     assert calls == [("record", expected)]
 
 

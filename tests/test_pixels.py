@@ -240,6 +240,17 @@ def test_keys_from_a_file_or_from_the_player(tmp_path):
         keymap.ask(wheel, nobody)
 
 
+def test_bars_that_show_the_controls_are_masked():
+    """CarRacing paints steering, gas and brake below the picture: whoever reads controls back must not see it."""
+    from aapt_env.games import shown_controls
+
+    env = PixelView(Odd(drawn=RED, render_mode="rgb_array"), 16, 24)
+    assert not env.control_mask().any()
+    env.env.spec = gym.spec("CarRacing-v3")
+    mask = shown_controls(HoldControl(env), np.zeros((16, 24), bool))
+    assert mask[14:].all() and not mask[:14].any()
+
+
 def test_pictures():
     assert rgb(np.ones((4, 4), bool), 1.0).max() == 255
     assert HoldControl(make_game("gym:CartPole-v1", 24, 24), 2).reset(seed=0)[0].shape == (

@@ -25,7 +25,9 @@ TIMES = {
     "time_ms": 1e-3,
     "timestamp_ms": 1e-3,
 }
-EARLY = 0.1  # of a frame's time, by which a row may come late and still belong to it: containers round their times
+EARLY = (
+    0.1  # of a frame's time, by which a row may come late or early: containers round their times
+)
 DRIFT = 0.05  # clocks this near to each other's pace are called drifting, others cut off
 
 
@@ -97,7 +99,8 @@ class Inputs:
         rows = np.nan_to_num(self.rows)
         if control.space != "MultiBinary":
             return rows[first].astype(np.float32)
-        last = np.maximum(first, np.searchsorted(self.times, begin + pause, "left") - 1)
+        end = begin + (1 - 2 * EARLY) * pause
+        last = np.maximum(first, np.searchsorted(self.times, end, "left") - 1)
         taps = [rows[a : b + 1].max(axis=0) for a, b in zip(first, last, strict=True)]
         return np.stack(taps).astype(np.float32)
 

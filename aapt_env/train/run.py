@@ -175,8 +175,8 @@ class Training:
             )
         if max(episode.length for episode in self.episodes.index) < 1 + 2 * r.k:
             raise ValueError(
-                f"{data}: no episode has two latents of {r.k} frames; record with --k 1 and train with --recipe auto, or "
-                "a game that is not over as soon"
+                f"{data}: no episode has two latents of {r.k} frames; record with --k 1 and train with --recipe auto, "
+                "or take a game that is not over as soon"
             )
         self.train_indices, self.held_indices = self.split()
         self.spec, self.sizes, coder = r.sizes(spec)
