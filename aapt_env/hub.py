@@ -113,9 +113,7 @@ def _try(repo: str, call: Any, *args: Any, **flags: Any) -> Any:
 
     try:
         return call(*args, **flags)
-    except (
-        errors.LocalEntryNotFoundError
-    ) as error:  # before its parent: nothing answers, and nothing is in the cache
+    except errors.LocalEntryNotFoundError as error:  # no answer, and no copy in the cache
         raise ValueError(f"{repo}: the Hub cannot be reached, and the cache has no copy") from error
     except errors.EntryNotFoundError as error:
         raise ValueError(
@@ -128,7 +126,6 @@ def _try(repo: str, call: Any, *args: Any, **flags: Any) -> Any:
     except (
         errors.HfHubHTTPError,
         errors.HFValidationError,
-        errors.LocalEntryNotFoundError,
         OSError,
     ) as error:
         raise ValueError(
