@@ -11,6 +11,7 @@ from aapt_env.data import Episodes
 from aapt_env.data.record import record
 from aapt_env.paths import data_dir, run_dir
 from aapt_env.play.app import main as play
+from aapt_env.train import beginnings
 from aapt_env.train.run import train
 
 KINDS = {  # id: the package that it needs beside gymnasium
@@ -36,6 +37,9 @@ def test_record_train_play(name, small, tmp_path, monkeypatch, capfd):
     if importlib.util.find_spec(KINDS[name]) is None:
         pytest.skip(f"{KINDS[name]} is not installed")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        beginnings, "STARTS", 4
+    )  # most of a short training is spent on decoding them
     game = f"gym:{name}"
     try:
         record(game, data_dir(game), 300, max_seconds=20, progress=False)
