@@ -29,6 +29,7 @@ from aapt_env.train.clips import EncodedEpisode, FrameClips, LatentClips
 from aapt_env.train.diffusion import Consistency, ConsistencyStage, Diffusion, DiffusionStage
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.imitate import Imitate
+from aapt_env.train.polish import Polish
 from aapt_env.train.recipes import STAGES, Recipe, cpu
 
 MEASURE = 60.0  # seconds
@@ -46,7 +47,7 @@ REACHED = (  # its model card
 )
 SETTINGS = {
     "autoencode": Autoencode, "diffusion": Diffusion, "consistency": Consistency, "adversarial": Adversarial,
-    "long": Adversarial, "imitate": Imitate,
+    "long": Adversarial, "polish": Polish, "imitate": Imitate,
 }  # fmt: skip
 LADDER = (  # generator (width, blocks, heads) and VAE widths, from small to large
     (128, 3, 2, (64, 96)),
@@ -71,7 +72,7 @@ class Measure:
 
     def whole(self) -> float:
         """Seconds for all that the shipped world had."""
-        return sum(NEEDS[stage] * self.seconds[stage] for stage in NEEDS) / 0.98
+        return sum(NEEDS[stage] * self.seconds[stage] for stage in NEEDS) / needed(self.recipe)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,17 @@ class Plan:
 
     def __str__(self):
         return "\n".join(self.lines)
+
+
+def choose(
+    game: str, data: Path, out: Path, budget: float | None, device: str, dry_run: bool
+) -> Recipe:
+    """The recipe of the run in `out`, where it was begun before, or one that fits this machine; tells the plan."""
+    if (out / "run.json").is_file() and not dry_run:
+        return recipe_of(out / "run.json")
+    made = plan(game, data, budget, device)
+    print(made)
+    return made.recipe
 
 
 def plan(
@@ -127,6 +139,11 @@ def plan(
         best.seconds,
         tuple(_lines(best, recipe, spec, where, memory, recording, time.monotonic() - begun)),
     )
+
+
+def needed(recipe: Recipe) -> float:
+    """The share of the budget that stages with a need have together; the others keep the share they have."""
+    return 1 - sum(getattr(recipe, stage).share for stage in STAGES if stage not in NEEDS)
 
 
 def measure(recipe: Recipe, spec: WorldSpec, device: torch.device, deadline: float) -> Measure:
@@ -233,7 +250,7 @@ def _recipe(
 def _shared(best: Measure, left: float) -> Recipe:
     """The recipe with the budget shared out as the needs ask for."""
     times = {stage: NEEDS[stage] * best.seconds[stage] for stage in NEEDS}
-    scale = (1 - best.recipe.imitate.share) / sum(times.values())
+    scale = needed(best.recipe) / sum(times.values())
     stages = {
         stage: replace(getattr(best.recipe, stage), share=times[stage] * scale) for stage in NEEDS
     }

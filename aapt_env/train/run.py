@@ -84,7 +84,9 @@ def train(
             f"--dry-run shows the plan of --recipe auto; recipe {recipe!r} measures nothing"
         )
     if recipe == "auto":
-        recipe = planned(game, data, out, budget, device, dry_run)
+        from aapt_env.train import auto  # here, since it builds the stages that this module runs
+
+        recipe = auto.choose(game, data, out, budget, device, dry_run)
         if dry_run:
             return
         budget = recipe.budget
@@ -106,19 +108,6 @@ def train(
             )
             return
     print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")
-
-
-def planned(
-    game: str, data: Path, out: Path, budget: float | None, device: str, dry_run: bool
-) -> Recipe:
-    """The recipe of a run that was begun with `auto`, or one that fits this machine; tells the plan."""
-    from aapt_env.train import auto
-
-    if (out / "run.json").is_file() and not dry_run:
-        return auto.recipe_of(out / "run.json")
-    plan = auto.plan(game, data, budget, device)
-    print(plan)
-    return plan.recipe
 
 
 class Training:

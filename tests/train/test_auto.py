@@ -91,5 +91,7 @@ def test_recipes_of_ones_own(monkeypatch, tmp_path):
     assert recipe("mine:own").name == "smoke"
     with pytest.raises(ValueError, match="gives int; expected a Recipe"):
         recipe("mine:none")
-    with pytest.raises(ValueError, match="there are smoke, cpu, h100, auto, and module:function"):
+    with pytest.raises(
+        ValueError, match="there are smoke, tiny, cpu, h100, auto, and module:function"
+    ):
         recipe("huge")
