@@ -30,7 +30,7 @@ class AAPTEnv(gym.Env):
 
     Args:
         game: whose world, looked up in checkpoints/ and then in runs/.
-        checkpoint: a checkpoint folder instead.
+        checkpoint: a checkpoint folder instead, or a repository on a Hub (`org/name`).
         device: auto, cpu, cuda or cuda:N.
         render_mode: "rgb_array" or None.
         reward_fn: pays instead of the learned head: (frames uint8 [1, k, H, W, 3], controls float32 [1, width]), torch

@@ -50,8 +50,9 @@ def strict(cls, data: dict, where: str):
 class KeyBinding:
     """One key combination and what it does to the control.
 
-    Discrete: holding `keys` chooses action `index` (the longest combination held wins). MultiBinary: sets element
-    `index`. Box: adds `value` to element `index` (the sum is clipped to the space).
+    Discrete: holding `keys` chooses action `index` (the longest combination held wins); without any keys, `index` is
+    what happens while none is held. MultiBinary: sets element `index`. Box: adds `value` to element `index` (the sum is
+    clipped to the space).
     """
 
     keys: tuple[str, ...]  # names as pygame.key.name gives them: "left", "a", "space"
@@ -100,11 +101,12 @@ class ControlSpec:
     def of(cls, env: gym.Env) -> ControlSpec:
         """Read the control of any Gymnasium env: its action space, and `control_names` / `keymap` where it has them."""
         space = env.action_space
-        names = tuple(getattr(env.unwrapped, "control_names", ()))
-        keymap = tuple(
-            KeyBinding(keys=keys, index=index, value=value)
-            for keys, index, value in getattr(env.unwrapped, "keymap", ())
+        names, bound = (
+            env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else ()
+            for name in ("control_names", "keymap")
         )
+        names = tuple(names)
+        keymap = tuple(KeyBinding(keys=keys, index=i, value=value) for keys, i, value in bound)
         if isinstance(space, gym.spaces.Discrete):
             return cls(space="Discrete", size=int(space.n), names=names, keymap=keymap)
         if isinstance(space, gym.spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
@@ -155,12 +157,16 @@ class ControlSpec:
         return np.asarray(row).astype(np.int8 if self.space == "MultiBinary" else np.float32)
 
     def neutral(self):
-        """The control of someone who touches nothing."""
-        return self.from_row(np.zeros(self.width, np.float32))
+        """The control of someone who touches nothing: zeros, or the Discrete action that is bound to no key."""
+        return self.from_row(self._idle())
+
+    def _idle(self) -> np.ndarray:
+        idle = [b.index for b in self.keymap if not b.keys and self.space == "Discrete"]
+        return np.full(self.width, idle[0] if idle else 0, np.float32)
 
     def from_keys(self, held: set[str]):
         """The control for the keys held down (pygame key names)."""
-        row = np.zeros(self.width, np.float32)
+        row = self._idle()
         longest = 0
         for b in self.keymap:
             if not set(b.keys) <= held:

@@ -13,6 +13,7 @@ from aapt_env.checkpoint import Checkpoint
 from aapt_env.evaluate import figures, measures, rollouts
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts, join
+from aapt_env.games import shown_controls
 from aapt_env.starts import Start
 from aapt_env.twin import Twin
 
@@ -56,8 +57,7 @@ class Course:
             self.mask = self.meter.mask
         elif self.twin is not None:
             self.twin.game.reset(seed=0)
-            shown = getattr(self.twin.game.unwrapped, "control_mask", None)
-            self.mask = self.mask if shown is None else shown()
+            self.mask = shown_controls(self.twin.game, self.mask)
 
     @property
     def starts(self) -> list[Start]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import gymnasium as gym
 import numpy as np
 
-from aapt_env import games, paths
+from aapt_env import games, keymap, paths
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Setup
 from aapt_env.spec import WorldSpec
@@ -28,12 +29,13 @@ class Wanted:
     scene: dict[str, str] | None = None
     start: str | None = None  # number of a start, or an image file
     size: int = 256  # pixels of the game itself
+    keys: str | None = None  # a keymap file, or "ask"
     seed: int = 0
 
     @property
     def itself(self) -> bool:
         """Whether a game is opened rather than a world."""
-        return self.real or self.game.startswith("gym:")
+        return self.real
 
     @property
     def name(self) -> str:
@@ -75,7 +77,12 @@ def check(wanted: Wanted) -> None:
             names = ", ".join(sorted(known)) or "none: the package aapt_games is not installed"
             raise ValueError(f"unknown game {wanted.name!r}; known: {names}, and gym:ID")
         return
-    paths.find_checkpoint(wanted.checkpoint or wanted.name)
+    try:
+        paths.find_checkpoint(wanted.checkpoint or wanted.name)
+    except ValueError as error:
+        if wanted.checkpoint is None and games.replayable(wanted.name):
+            raise ValueError(f"{error}; --real plays the game itself") from error
+        raise
 
 
 def open_setup(wanted: Wanted) -> Setup:
@@ -135,7 +142,7 @@ def _open_dream(wanted: Wanted) -> Setup:
         disable_env_checker=True,
     )
     world: Any = env.unwrapped
-    spec: WorldSpec = world.spec_world
+    spec = _with_keys(world.spec_world, wanted.keys)
     scene = _scene(wanted, spec)
 
     def make_twin() -> gym.Env:
@@ -149,14 +156,14 @@ def _open_dream(wanted: Wanted) -> Setup:
         start=_start(wanted.start, spec),
         policy=_policy_of(world),
         script=KeyScript(spec.control, wanted.seed),
-        make_twin=make_twin if spec.game in games.known_games() else None,
+        make_twin=make_twin if games.replayable(spec.game) else None,
     )
 
 
 def _open_game(wanted: Wanted) -> Setup:
     k = 4
     env = games.make_held(wanted.name, wanted.size, wanted.size, k)
-    spec = games.world_spec(env, wanted.name, k)
+    spec = _with_keys(games.world_spec(env, wanted.name, k), wanted.keys)
     return Setup(
         env=env,
         spec=spec,
@@ -165,6 +172,11 @@ def _open_game(wanted: Wanted) -> Setup:
         policy=GameDriver(env) if hasattr(env.unwrapped, "driver_entry") else None,
         script=KeyScript(spec.control, wanted.seed),
     )
+
+
+def _with_keys(spec: WorldSpec, keys: str | None) -> WorldSpec:
+    """The spec with the player's own keys."""
+    return dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
 
 
 def _scene(wanted: Wanted, spec: WorldSpec) -> dict[str, str]:

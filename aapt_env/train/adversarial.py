@@ -141,7 +141,7 @@ class AdversarialStage(Stage):
         c = self.config
         lead = int(dice.pick.choice(c.leads))
         length = lead + c.length
-        apart = min(c.length, self.train.longest - length) if c.wrong_controls else 0
+        apart = max(0, min(c.length, self.train.longest - length)) if c.wrong_controls else 0
         episodes, starts = self.train.windows(dice, c.batch, length + apart)
         clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))

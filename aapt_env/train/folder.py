@@ -11,7 +11,7 @@ from aapt_env.train import state
 from aapt_env.train.recipes import STAGES, Recipe
 
 SIZES = (
-    "size k channels fold encoder decoder patch dim depth heads window".split()
+    "size width k channels fold encoder decoder patch dim depth heads window".split()
 )  # the same throughout a run
 
 LEAVES = ("polish", "outcome", "imitate")  # stages that nothing is built upon

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aapt_env.games import load_own
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import WorldSpec
@@ -32,10 +33,11 @@ class Recipe:
     """Data, sizes and stages. Shares of the stages add up to 1."""
 
     name: str
-    size: int  # frame height and width in pixels
+    size: int  # frame height in pixels, and width where that is not given
     frames: int  # RGB frames to record when there is no dataset
     max_seconds: float  # longest recorded episode
     budget: float  # seconds, when --budget is not given
+    width: int | None = None  # pixels
     k: int = 4
     channels: int = 16
     fold: int = 4  # pixels the VAE folds into channels, each way
@@ -61,6 +63,11 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name}: shares of the stages add up to {total}, expected 1"
             )
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.size, self.width or self.size
 
     def sizes(self, spec: WorldSpec) -> tuple[WorldSpec, TrunkConfig, VAEConfig]:
         """A game's or dataset's spec as this recipe's world has it, and the sizes of its networks."""
@@ -167,7 +174,21 @@ RECIPES: dict[str, Callable[[], Recipe]] = {"smoke": smoke, "tiny": tiny, "cpu":
 
 
 def recipe(name: str) -> Recipe:
-    """Raises ValueError: an unknown name, with the known ones."""
-    if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    """A recipe by its name, or by that of a function of yours.
+
+    Args:
+        name: one of RECIPES, or `module:function`, the current folder searched first.
+
+    Raises:
+        ValueError: an unknown name, with the known ones; or a function that gives no Recipe.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    if ":" not in name:
+        raise ValueError(
+            f"unknown recipe {name!r}; there are {', '.join(RECIPES)}, auto, and module:function, a function of yours"
+        )
+    made = load_own(name)()
+    if not isinstance(made, Recipe):
+        raise ValueError(f"recipe {name!r} gives {type(made).__name__}; expected a Recipe")
+    return made

@@ -38,6 +38,7 @@ from aapt_env.train.outcome import OutcomeStage
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
+HELD = 16  # latents that are held out at least
 GENERATED = STAGES[1:5]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
 
@@ -55,12 +56,13 @@ def train(
     seed: int = 0,
     compile: bool = False,
     watch: Callable | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
     Args:
         game: as everywhere: driving, gym:ID or dream:NAME.
-        recipe: a name, or a Recipe of one's own.
+        recipe: a name, `auto` (measures the machine first), `module:function`, or a Recipe of one's own.
         stage: only this stage.
         budget: seconds for all stages; None for the recipe's.
         time_limit: seconds after which this call stops, resumable and playable.
@@ -71,18 +73,29 @@ def train(
         seed: of weights, noise and the order of clips.
         compile: whether the diffusion stage's passes go through torch.compile.
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
+        dry_run: with recipe `auto`, print the plan and stop.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
     """
     begun = time.monotonic()
     deadline = begun + time_limit if time_limit else float("inf")
-    training = Training(
-        game, recipe, budget, Path(out or run_dir(game)), device, seed, compile, watch
-    )
+    data, out = Path(data or data_dir(game)), Path(out or run_dir(game))
+    if dry_run and recipe != "auto":
+        raise ValueError(
+            f"--dry-run shows the plan of --recipe auto; recipe {recipe!r} measures nothing"
+        )
+    if recipe == "auto":
+        from aapt_env.train import auto  # here, since it builds the stages that this module runs
+
+        recipe = auto.choose(game, data, out, budget, device, dry_run)
+        if dry_run:
+            return
+        budget = recipe.budget
+    training = Training(game, recipe, budget, out, device, seed, compile, watch)
     folder = training.folder
     names = folder.plan(stage, resume)
-    if not training.open_data(Path(data or data_dir(game)), deadline):
+    if not training.open_data(data, deadline):
         print("stopped by the time limit while recording; the same with --resume goes on")
         return
     folder.begin(stage, resume)
@@ -133,7 +146,7 @@ class Training:
             recording.write_text(where)
             left = deadline - time.monotonic()
             made = record(
-                game=self.folder.game, out=data, frames=r.frames, height=r.size, width=r.size, k=r.k,
+                game=self.folder.game, out=data, frames=r.frames, height=r.frame[0], width=r.frame[1], k=r.k,
                 max_seconds=r.max_seconds, workers=min(os.cpu_count() or 1, 1 + r.frames // 10_000),
                 time_limit=None if left == float("inf") else max(left, 1.0),
             )  # fmt: skip
@@ -142,20 +155,34 @@ class Training:
             recording.unlink()
         self.episodes = Episodes.open(data)
         spec = self.episodes.spec
-        if (spec.height, spec.width, spec.k) != (r.size, r.size, r.k):
+        if (spec.height, spec.width, spec.k) != (*r.frame, r.k):
             raise ValueError(
                 f"{data} has frames of {spec.height}x{spec.width} with k={spec.k}; recipe {r.name!r} wants "
-                f"{r.size}x{r.size} with k={r.k}: record again, or choose another recipe"
+                f"{r.frame[0]}x{r.frame[1]} with k={r.k}: record again, or choose another recipe (auto takes any)"
             )
         if len(self.episodes) < 2:
             raise ValueError(
                 f"{data} has {len(self.episodes)} episodes; training needs 2 or more, one of them held out: record on"
             )
-        self.train_indices, self.held_indices = self.episodes.split()
+        if max(episode.length for episode in self.episodes.index) < 1 + 2 * r.k:
+            raise ValueError(
+                f"{data}: no episode has two latents of {r.k} frames; record with --k 1 and train with --recipe auto, "
+                "or take a game that is not over as soon"
+            )
+        self.train_indices, self.held_indices = self.split()
         self.spec, self.sizes, coder = r.sizes(spec)
         torch.manual_seed(self.folder.seed)
         self.vae = VAE(coder).to(self.device)
         return True
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """(train, held-out) episodes; of very short ones more are held out, so that windows fit in."""
+        share, needed = 0.05, 1 + HELD * self.recipe.k
+        parts = self.episodes.split(share)
+        while share < 0.4 and sum(self.episodes.index[i].length for i in parts[1]) < needed:
+            share *= 2
+            parts = self.episodes.split(share)
+        return parts
 
     def decoded(self, part: str) -> list:
         """The frames of the train or held-out episodes, decoded once."""
