@@ -110,23 +110,26 @@ class ControlSpec:
 
     @classmethod
     def of(cls, env: gym.Env) -> ControlSpec:
-        """Read the control of any Gymnasium env: its action space, and what else it says where it says it.
+        """Read the control of any Gymnasium env: its action space, and what else it says where it, or a wrapper around it, says it.
 
         That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without) and
         `control_settings`.
         """
-        space, game = env.action_space, env.unwrapped
-        names = tuple(getattr(game, "control_names", ()))
+
+        def told(name: str, otherwise: Any) -> Any:
+            return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else otherwise
+
+        space, names = env.action_space, tuple(told("control_names", ()))
         keymap = tuple(
             KeyBinding(keys=keys, index=index, value=value)
-            for keys, index, value in getattr(game, "keymap", ())
+            for keys, index, value in told("keymap", ())
         )
         usual = "vector" if isinstance(space, gym.spaces.Box) else "keys"
         about = dict(
-            kind=getattr(game, "control_kind", usual),
+            kind=told("control_kind", usual),
             names=names,
             keymap=keymap,
-            settings=dict(getattr(game, "control_settings", {})),
+            settings=dict(told("control_settings", {})),
         )
         if isinstance(space, gym.spaces.Discrete):
             return cls(space="Discrete", size=int(space.n), **about)

@@ -14,6 +14,7 @@ from aapt_games.explorer.plan import ROOF, SIZE, Plan
 from aapt_games.explorer.scene import Sky
 
 ACROSS, DOWN = 4, 6  # texels of a patch
+TEXELS = (ACROSS + 2) * (DOWN + 2)  # with those around it that continue it
 CELLS = SIZE * SIZE
 EAST, WEST, SOUTH, NORTH, FLOOR, CEILING = range(6)  # sides of a cell; face = side * CELLS + cell
 ONE = 100  # stored value of light 1
@@ -21,6 +22,7 @@ ROW = 64  # patches beside each other
 _OUT = np.array(
     [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1)], np.float32
 )  # normals, into the cell
+_SHARES = np.linspace(0.04, 0.96, 16, dtype=np.float32)[[8, 4, 12, 2, 6, 10, 14, 0, 1, 3, 5, 7, 9, 11, 13, 15]]
 _STEP = (1, -1, SIZE, -SIZE)  # cell on the other side of a wall
 
 
@@ -61,6 +63,17 @@ class Texels:
     room: np.ndarray  # [n]
     ceiling: np.ndarray  # [n] metres
     kind: np.ndarray  # [n] side, 6 for a pillar
+
+    def __post_init__(self):
+        self.middle = self.at.reshape(-1, TEXELS, 3).mean(1)  # [patches, 3]
+
+    def near(self, place: np.ndarray, reach: float) -> np.ndarray:
+        """Texels of the patches that a lamp could reach and that do not turn their back to it."""
+        way = place - self.middle
+        close = (way**2).sum(1) < (reach + 0.5) ** 2
+        back = (way * self.out[::TEXELS]).sum(1) < -0.6
+        patches = np.flatnonzero(close & ~(back & (self.kind[::TEXELS] < 6)))
+        return (patches[:, None] * TEXELS + np.arange(TEXELS)).ravel()
 
 
 def bake(plan: Plan, sky: Sky, lamps: list[Lamp], spots: np.ndarray) -> Light:
@@ -133,12 +146,9 @@ def _sun(plan: Plan, sky: Sky, t: Texels) -> np.ndarray:
     sun = np.asarray(sky.sun, np.float32)
     faced = t.out @ sun
     lit = np.flatnonzero(faced > 0.02)
-    at, ceiling = t.at[lit] + 0.03 * t.out[lit], plan.ceiling
-    free = np.ones(len(lit), bool)
-    for step in np.arange(0.25, ROOF / max(sun[2], 0.2) + 0.25, 0.25, np.float32):
-        p = at + step * sun
-        x, y = (np.clip(p[:, i].astype(np.int64), 0, SIZE - 1) for i in (0, 1))
-        free &= (p[:, 2] > ROOF - 0.01) | (p[:, 2] < ceiling[y, x])
+    steps = np.arange(0.25, ROOF / max(sun[2], 0.2) + 0.25, 0.25, np.float32)
+    lit = lit[_clear(plan, t.at[lit] + 0.03 * t.out[lit], sun, steps)]
+    at, free = t.at[lit] + 0.03 * t.out[lit], np.ones(len(lit), bool)
     for px, py, radius in plan.pillars:
         dx, dy = px - at[:, 0], py - at[:, 1]
         norm = float(np.hypot(sun[0], sun[1]))
@@ -154,18 +164,16 @@ def _sun(plan: Plan, sky: Sky, t: Texels) -> np.ndarray:
 def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels) -> None:
     """Add one lamp's light to [n, 3]."""
     place = np.array([lamp.x, lamp.y, lamp.z], np.float32)
-    near = np.flatnonzero((np.abs(t.at[:, :2] - place[:2]) < lamp.reach).all(1))
+    near = t.near(place, lamp.reach)
     way = place - t.at[near]
     distance = np.sqrt((way**2).sum(1)) + 1e-3
     faced = (way * t.out[near]).sum(1) / distance
     keep = (distance < lamp.reach) & (faced > -0.2)
     near, way, distance, faced = near[keep], way[keep], distance[keep], faced[keep]
     at = t.at[near] + 0.04 * t.out[near]
-    free = np.ones(len(near), bool)
-    for share in np.linspace(0.04, 0.96, 16, dtype=np.float32):
-        p = at + share * way
-        x, y = p[:, 0].astype(np.int64), p[:, 1].astype(np.int64)
-        free &= p[:, 2] < plan.ceiling[y, x] + 0.05
+    free = t.room[near] == plan.room[int(lamp.y), int(lamp.x)]  # rooms have no corners of their own
+    other = np.flatnonzero(~free)
+    free[other] = _clear(plan, at[other], way[other], _SHARES)
     strength = free * np.clip((faced + 0.2) / 1.2, 0, 1)
     strength *= np.where(t.kind[near] == CEILING, 0.55, 1)
     for px, py, radius in plan.pillars:
@@ -173,6 +181,21 @@ def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels) -> None:
             strength *= _past(at, way, px, py, radius, t.kind[near] == 6)
     fade = (1 - distance / lamp.reach) ** 2 / (0.35 + 0.22 * distance)
     light[near] += (strength * fade)[:, None] * np.asarray(lamp.color, np.float32)
+
+
+def _clear(plan: Plan, at: np.ndarray, way: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Whether nothing solid lies at `at + step * way` for any step: [n]; what is above the roofs is free."""
+    left = np.arange(len(at))
+    way = np.broadcast_to(way, at.shape)
+    ceiling = plan.ceiling.ravel()
+    for step in steps:
+        p = at[left] + step * way[left]
+        cell = p[:, 1].astype(np.int64) * SIZE + p[:, 0].astype(np.int64)
+        above = ceiling.take(np.clip(cell, 0, CELLS - 1)) + np.float32(0.05)
+        left = left[(p[:, 2] < above) | (p[:, 2] > ROOF)]
+    free = np.zeros(len(at), bool)
+    free[left] = True
+    return free
 
 
 def _past(at, way, px: float, py: float, radius: float, pillar: np.ndarray) -> np.ndarray:

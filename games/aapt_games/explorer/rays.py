@@ -21,12 +21,14 @@ class Hits:
         depth: distance, in units of the ray's own direction.
         ceiling: metres above the cell in front of the layer.
         face: the face of that cell, side * CELLS + cell.
+        wall: [A] depth of the wall that ends each ray.
     """
 
     slope: np.ndarray
     depth: np.ndarray
     ceiling: np.ndarray
     face: np.ndarray
+    wall: np.ndarray
 
 
 def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy: np.ndarray) -> Hits:
@@ -50,15 +52,15 @@ def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy
     step_x, step_y = np.where(right, 1, -1), np.where(down, SIZE, -SIZE)
     face_x, face_y = np.where(right, 0, CELLS), np.where(down, 2 * CELLS, 3 * CELLS)
     cell = np.full(count, int(y) * SIZE + int(x))
-    depths, faces, heights, used = [], [], [ceiling[cell]], np.zeros(count, np.int64)
+    depths, faces, heights = [], [], [ceiling[cell]]
     for _ in range(3 * SIZE):
         across = next_x < next_y
         depths.append(np.where(across, next_x, next_y))
         faces.append(np.where(across, face_x, face_y) + cell)
         cell = cell + np.where(across, step_x, step_y) * (heights[-1] > 0)
         heights.append(ceiling.take(cell))
-        next_x = next_x + per_x * across
-        next_y = next_y + per_y * ~across
+        next_x += per_x * across
+        next_y += per_y * ~across
         if not heights[-1].any():
             break
     high = np.stack(heights)
@@ -76,7 +78,8 @@ def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy
     low = np.minimum(here, there)[step, ray]
     slope[place] = (low - eye) / np.maximum(depth[place], 1e-3)
     slope = np.minimum.accumulate(slope[: int(used.max())], axis=0)
-    return Hits(slope, depth.ravel(), above.ravel(), face.ravel())
+    wall = depth[used - 1, np.arange(count)]
+    return Hits(slope, depth.ravel(), above.ravel(), face.ravel(), wall)
 
 
 def pillars(posts: np.ndarray, x: float, y: float, dx: np.ndarray, dy: np.ndarray):
@@ -89,7 +92,7 @@ def pillars(posts: np.ndarray, x: float, y: float, dx: np.ndarray, dy: np.ndarra
         dx: [A].
         dy: [A].
     """
-    px, py = (posts[:, i, None] - v for i, v in ((0, x), (1, y)))
+    px, py = (posts[:, i, None] - np.float32(v) for i, v in ((0, x), (1, y)))
     a = dx * dx + dy * dy
     b = px * dx + py * dy  # [n, A]
     inside = b * b - a * (px * px + py * py - posts[:, 2, None] ** 2)

@@ -182,9 +182,9 @@ def marble(rng, color):
 
 def hedge(rng, color):
     """Dense leaves."""
-    leaves = noise(rng, 32) * 0.5 + noise(rng, 64) * 0.8
-    image = flat(color) * (0.95 + 0.3 * np.clip(leaves, -1.6, 1.8))[..., None]
-    image += np.clip(leaves - 1.2, 0, 1)[..., None] * np.asarray((50, 60, 10), np.float32)
+    leaves = noise(rng, 12) * 0.4 + noise(rng, 32) * 0.7 + noise(rng, 64) * 0.4
+    image = flat(color) * (0.95 + 0.24 * np.clip(leaves, -1.6, 1.8))[..., None]
+    image += np.clip(leaves - 1.0, 0, 1)[..., None] * np.asarray((50, 60, 10), np.float32)
     for _ in range(int(rng.integers(0, 26))):
         at = int(rng.integers(WIDE)), int(rng.integers(TALL - 60))
         cv2.circle(image, at, 2, rng.choice([(240, 150, 170), (250, 240, 220), (236, 96, 90)]).tolist(), -1)

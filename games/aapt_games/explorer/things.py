@@ -92,13 +92,13 @@ def leaves(rng, color, blobs, spread: float) -> np.ndarray:
     """Crowns of leaves: balls (x, z, radius), heights and radii in pictures; RGBA."""
     image = np.zeros((TALL, WIDE, 4), np.float32)
     for x, z, radius in blobs:
-        for _ in range(int(90 * spread)):
+        for _ in range(int(60 * spread)):
             a, d = rng.uniform(0, 2 * np.pi), radius * np.sqrt(rng.random())
             px, py = x + d * np.cos(a), z + d * np.sin(a) * 0.9
             light = 0.62 + 0.55 * np.clip((z - py) * -1 / radius * 0.5 - 0.3 * (px - x) / radius, -0.6, 0.8)
             tone = np.asarray(color) * light * rng.uniform(0.8, 1.2)
             at = (round(px * WIDE), round((1 - py) * TALL))
-            cv2.circle(image, at, int(rng.integers(2, 5)), (*tone.tolist(), 255), -1, cv2.LINE_AA)
+            cv2.circle(image, at, int(rng.integers(2, 6)), (*tone.tolist(), 255), -1, cv2.LINE_AA)
     return np.clip(image, 0, 255).astype(np.uint8)
 
 

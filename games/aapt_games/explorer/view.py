@@ -47,7 +47,7 @@ class View:
         self.per_u, self.per_v = (1 / span).T.astype(np.float32).copy()
         self.tile = world.material * LEVELS
         self.glow = world.atlas.glow[world.material]
-        self.shine = np.array([things.KINDS[t.kind].glow for t in world.things])
+        self.stand = np.array([(t.x, t.y, things.KINDS[t.kind].width / 2) for t in world.things]).T
         levels = np.arange(LEVELS)
         self.wide, self.tall = ((size / 2.0**levels).astype(np.float32) for size in (WIDE, TALL))
         texels = WIDE / 2.0 / self.focal  # of the finest copy, per pixel and metre
@@ -80,11 +80,11 @@ class View:
         px = np.float32(x) + depth * dx.take(ray)
         py = np.float32(y) + depth * dy.take(ray)
         z = np.float32(EYE) + depth * slope[:, None]
-        cell = np.clip(py, 0, SIZE - 1).astype(np.intp) * SIZE + np.clip(px, 0, SIZE - 1).astype(np.intp)
+        cell = py.astype(np.intp) * SIZE + px.astype(np.intp)
         face = np.where(level, cell + np.where(slope > 0, CEILING, FLOOR)[:, None] * CELLS, face)
         u = np.where(face < 2 * CELLS, py, px)
         v = np.where(level, py, z)
-        share = np.where(level, py % 1, z / np.maximum(above, 1e-3))
+        share = np.where(level, py - np.floor(py), z / np.maximum(above, np.float32(1e-3)))
         if len(self.world.plan.pillars):
             self._pillars(x, y, dx, dy, ray, (depth, face, level, u, v, share, open_sky), slope[:, None])
         reach = np.hypot(1, table).astype(np.float32).take(ray) * depth
@@ -92,16 +92,15 @@ class View:
         if open_sky.any():
             self._heavens(color, open_sky, yaw, table, ray, slope[:, None])
             depth[open_sky] = 1e3
-        self._things(color, depth, x, y, yaw, q, slope)
+        self._things(color, depth, x, y, yaw, hits.wall, edge, ahead, q, slope)
         optical = depth * (1 / ahead)[:, None]
         return self._finish(color, optical)
 
     def _surface(self, hits: rays.Hits, ray, count: int, slope):
         """Distance ahead, wall face, whether it is floor or ceiling, ceiling above, and whether it is sky."""
-        layer = np.zeros(ray.shape, np.intp)
+        place = ray.copy()
         for limit in hits.slope:
-            layer += slope <= limit.take(ray)
-        place = layer * count + ray
+            place += (slope <= limit.take(ray)) * count
         depth, above, face = (part.take(place) for part in (hits.depth, hits.ceiling, hits.face))
         with np.errstate(divide="ignore"):
             floor = np.where(slope < 0, -EYE / slope, np.float32(1e9)).astype(np.float32)
@@ -115,11 +114,15 @@ class View:
     def _pillars(self, x: float, y: float, dx, dy, ray, surface, slope) -> None:
         """Put pillars before what is behind them."""
         posts = self.world.plan.pillars
-        near, index = rays.pillars(posts, x, y, dx, dy)
-        if near.min() > 1e8:
+        middle = len(dx) // 2  # the way ahead
+        before = (posts[:, 0] - x) * dx[middle] + (posts[:, 1] - y) * dy[middle]
+        posts_ = np.flatnonzero((before > 0) & (before < 25))
+        if not len(posts_):
             return
+        near, index = rays.pillars(posts[posts_], x, y, dx, dy)
+        index = posts_[index]
         depth, face, level, u, v, share, open_sky = surface
-        at = np.flatnonzero((near.take(ray) < depth).ravel() & True)
+        at = np.flatnonzero(near.take(ray) < depth)
         if not len(at):
             return
         r = ray.ravel()[at]
@@ -156,7 +159,7 @@ class View:
         light_y = world.light.top.take(face) + share * np.float32(DOWN)
         light = cv2.remap(world.light.image, light_x, light_y, cv2.INTER_LINEAR)
         glow = self.glow.take(face)
-        if glow.any():
+        if glow.max() > 0:
             light = np.maximum(light, (glow * ONE).astype(np.uint8)[..., None])
         color = cv2.multiply(color, light, scale=1 / ONE)
         clear = np.exp(reach * np.float32(-1 / world.sky.sight))
@@ -173,51 +176,53 @@ class View:
         sky = cv2.remap(self.world.heavens, column.take(ray), row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         np.copyto(color, sky, where=open_sky[..., None])
 
-    def _things(self, color, depth, x: float, y: float, yaw: float, q, slope) -> None:
-        """Things that stand about, the farthest first, each upright and facing the camera."""
+    def _things(self, color, depth, x: float, y: float, yaw: float, wall, edge: float, level, q, slope) -> None:
+        """Things that stand about, the farthest first, each upright and facing the camera.
+
+        Args:
+            color: [H, W, 3], painted over.
+            depth: [H, W], distance ahead; things are entered.
+            x: m.
+            y: m.
+            yaw: rad.
+            wall: [A] distance ahead of the walls that end the rays; A tangents from -edge to edge.
+            edge: greatest tangent.
+            level: [H] level distance per optical distance.
+            q: [H, W] tangents.
+            slope: [H].
+        """
         if not self.world.things:
             return
-        at = np.array([(t.x, t.y, t.base) for t in self.world.things])
-        dx, dy = at[:, 0] - x, at[:, 1] - y
+        dx, dy, half = self.stand[0] - x, self.stand[1] - y, self.stand[2]
         ahead, right = dx * cos(yaw) + dy * sin(yaw), dy * cos(yaw) - dx * sin(yaw)
-        seen = np.flatnonzero((ahead > 0.25) & (np.abs(right) < 1.3 * ahead + 2) & (ahead < 24))
-        near = seen[np.argsort(ahead[seen])][: 3 * NEAREST]
+        near = np.flatnonzero((ahead > 0.25) & (np.abs(right) - half < edge * ahead) & (ahead < 24))
         drawn = []
-        for i in near:
-            if len(drawn) < NEAREST and self._visible(i, ahead[i], right[i], q, slope, depth):
+        for i in near[np.argsort(ahead[near])].tolist():
+            sides = (right[i] + np.array([-half[i], half[i]])) / ahead[i]
+            low, high = ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
+            if wall[low : high + 1].max() > ahead[i]:
                 drawn.append(i)
-        for i in reversed(drawn):
-            self._thing(int(i), float(ahead[i]), float(right[i]), color, depth, q, slope)
+        for i in reversed(drawn[:NEAREST]):
+            self._thing(i, float(ahead[i]), float(right[i]), color, depth, level, q, slope)
 
-    def _box(self, i: int, ahead: float, right: float, q, slope):
-        """Rows and columns of the frame that a thing can touch, or None."""
+    def _box(self, kind: things.Kind, base: float, ahead: float, right: float, level, slope):
+        """Rows and columns of the frame that a thing can touch: r0, r1, c0, c1; r0 = r1 for none."""
+        low, high = (base - EYE) / ahead, (base + kind.height - EYE) / ahead
+        r0, r1 = np.searchsorted(-slope, [-high, -low])
+        if r0 == r1:
+            return 0, 0, 0, 0
+        sides = np.array([right - kind.width / 2, right + kind.width / 2]) / ahead
+        ends = np.outer(level[[r0, r1 - 1]], sides)
+        c0, c1 = np.searchsorted(self.x, [ends.min(), ends.max()])
+        return (int(r0), int(r1), int(c0), int(c1)) if c0 < c1 else (0, 0, 0, 0)
+
+    def _thing(self, i: int, ahead: float, right: float, color, depth, level, q, slope) -> None:
+        """One thing."""
         thing = self.world.things[i]
         kind = things.KINDS[thing.kind]
-        low, high = (thing.base - EYE) / ahead, (thing.base + kind.height - EYE) / ahead
-        rows = np.flatnonzero((slope >= low) & (slope <= high))
-        if not len(rows):
-            return None
-        a, b = (right - kind.width / 2) / ahead, (right + kind.width / 2) / ahead
-        r0, r1 = rows[0], rows[-1] + 1
-        wide = (q[r0:r1] >= a) & (q[r0:r1] <= b)
-        columns = np.flatnonzero(wide.any(0))
-        if not len(columns):
-            return None
-        return r0, r1, columns[0], columns[-1] + 1
-
-    def _visible(self, i, ahead, right, q, slope, depth) -> bool:
-        box = self._box(int(i), float(ahead), float(right), q, slope)
-        if box is None:
-            return False
-        r0, r1, c0, c1 = box
-        return bool((depth[r0:r1:3, c0:c1:3] > ahead).any())
-
-    def _thing(self, i: int, ahead: float, right: float, color, depth, q, slope) -> None:
-        thing = self.world.things[i]
-        kind = things.KINDS[thing.kind]
-        box = self._box(i, ahead, right, q, slope)
-        assert box is not None
-        r0, r1, c0, c1 = box
+        r0, r1, c0, c1 = self._box(kind, thing.base, ahead, right, level, slope)
+        if r0 == r1:
+            return
         size = things.TALL / kind.height / (self.focal / ahead)  # texels per pixel
         copy = int(np.clip(np.log2(max(size, 1.0)) + 0.3, 0, things.LEVELS - 1))
         picture = self.world.looks[i][copy]

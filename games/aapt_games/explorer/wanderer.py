@@ -182,16 +182,15 @@ class Wanderer:
         """Cell centres on the shortest way to a random far cell."""
         walker, free = self.env.walker, self._passable(plan)
         start = int(walker.x), int(walker.y)
-        before, edge, far = {start: start}, [start], [start]
-        while edge:
-            far, edge = edge, [
-                near
-                for x, y in edge
-                for near in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1))
-                if free[near[1], near[0]] and near not in before and not before.update({near: (x, y)})
-            ]
-        cells = list(before)
-        goal = cells[int(self.rng.integers(len(cells) // 3, len(cells)))] if len(cells) > 3 else far[0]
+        before, queue = {start: start}, deque([start])
+        while queue:
+            x, y = queue.popleft()
+            for near in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
+                if free[near[1], near[0]] and near not in before:
+                    before[near] = x, y
+                    queue.append(near)
+        cells = list(before)  # the nearest first
+        goal = cells[int(self.rng.integers(len(cells) // 3, len(cells)))]
         way = []
         while goal != start:
             way.append((goal[0] + 0.5, goal[1] + 0.5))

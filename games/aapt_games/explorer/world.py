@@ -149,7 +149,7 @@ def _lamps(room: Room) -> list[Thing]:
 def _lamp_of(t: Thing, sky: scene.Sky) -> Lamp | None:
     """The light of a thing that shines."""
     if t.kind == "lamp":
-        return Lamp(t.x, t.y, t.base + 0.15, tuple(sky.lamp * c for c in (2.0, 1.62, 1.16)), 8.0)
+        return Lamp(t.x, t.y, t.base + 0.15, tuple(sky.lamp * c for c in (2.0, 1.62, 1.16)), 7.0)
     if t.kind == "lantern":
         return Lamp(t.x, t.y, 2.3, (1.5, 1.1, 0.6), 6.5)
     if t.kind == "brazier":
