@@ -51,7 +51,7 @@ class VectorEncoder(nn.Module):
 
 
 class CameraEncoder(nn.Module):
-    """A camera's motion -> where the ray of each latent cell begins and points, relative to the previous latent's camera.
+    """A camera's motion -> where the ray of each latent cell begins and points, relative to the camera before it.
 
     Elements are motions per frame, by name: `forward`, `strafe` (right), `rise` in units of settings["metres"], `yaw`
     (right), `pitch` (up), `roll` (clockwise) in units of settings["degrees"]; what a control does not name stays 0.
@@ -104,12 +104,14 @@ def directions(grid: tuple[int, int], fov: float) -> Tensor:
     """[3, h, w] unit directions (x right, y down, z ahead) of cells, `fov` degrees along the longer side."""
     h, w = grid
     focal = max(h, w) / 2 / tan(radians(fov / 2))
-    y, x = torch.meshgrid(torch.arange(h) + 0.5 - h / 2, torch.arange(w) + 0.5 - w / 2, indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(h) + 0.5 - h / 2, torch.arange(w) + 0.5 - w / 2, indexing="ij"
+    )
     return nn.functional.normalize(torch.stack([x / focal, y / focal, torch.ones(h, w)]), dim=0)
 
 
 def compose(moves: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-    """k small motions, one after the other, as one.
+    """K small motions, one after the other, as one.
 
     Args:
         moves: [B, T, k, 3] m, each along the axes of the frame before it.

@@ -110,7 +110,7 @@ class ControlSpec:
 
     @classmethod
     def of(cls, env: gym.Env) -> ControlSpec:
-        """Read the control of any Gymnasium env: its action space, and what else it says where it, or a wrapper around it, says it.
+        """Read the control of any Gymnasium env: its action space, and what else it, or a wrapper around it, says.
 
         That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without) and
         `control_settings`.
@@ -181,7 +181,9 @@ class ControlSpec:
 
     def tamed(self, row: np.ndarray) -> np.ndarray:
         """A Box's row [width] from a device, made fit: not-a-number is no motion, what is too far ends at -1 or 1."""
-        return np.nan_to_num(np.asarray(row, np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(-1, 1)
+        return np.nan_to_num(np.asarray(row, np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(
+            -1, 1
+        )
 
     def neutral(self):
         """The control of someone who touches nothing."""

@@ -1,4 +1,4 @@
-"""The explorer game keeps its promises: seeds, states, walls, geometry of its camera, and a wanderer worth recording."""
+"""The explorer game keeps its promises: seeds, states, walls, its camera, and a wanderer worth recording."""
 
 import pickle
 from math import radians
@@ -14,8 +14,8 @@ from aapt_games.explorer import ExplorerEnv, plan, textures
 from aapt_games.explorer import env as env_module
 from aapt_games.explorer.light import CELLS
 from aapt_games.explorer.view import EYE, FOV
-from aapt_games.explorer.wanderer import Wanderer
 from aapt_games.explorer.walker import RADIUS, STEEPEST, STRIDE, TURN
+from aapt_games.explorer.wanderer import Wanderer
 
 cv2.setNumThreads(1)
 VILLA = {"scene": {"style": "villa", "time": "day"}}
@@ -112,9 +112,14 @@ def test_the_motion_is_the_command_in_the_open_and_less_at_a_wall(here):
         info = here.step(action)[4]
         px, py, turned, pitch = info["pose"]
         assert np.array_equal(info["command"], action)
-        local = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]]) @ (px - x, py - y)
+        local = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]]) @ (
+            px - x,
+            py - y,
+        )
         assert np.allclose(info["motion"][:2] * STRIDE, local, atol=1e-6)
-        assert np.isclose(np.angle(np.exp(1j * (turned - yaw))), radians(TURN) * action[2], atol=1e-6)
+        assert np.isclose(
+            np.angle(np.exp(1j * (turned - yaw))), radians(TURN) * action[2], atol=1e-6
+        )
         assert abs(pitch) <= radians(STEEPEST) + 1e-9
         free += np.allclose(info["motion"][:2], action[:2], atol=1e-5)
     assert free > 10
@@ -123,7 +128,10 @@ def test_the_motion_is_the_command_in_the_open_and_less_at_a_wall(here):
         play(here, [AHEAD] * 60)
         gap = 1e9
         for cy, cx in np.argwhere(solid):
-            dx, dy = (here.walker.x - min(max(here.walker.x, cx), cx + 1), here.walker.y - min(max(here.walker.y, cy), cy + 1))
+            dx, dy = (
+                here.walker.x - min(max(here.walker.x, cx), cx + 1),
+                here.walker.y - min(max(here.walker.y, cy), cy + 1),
+            )
             gap = min(gap, np.hypot(dx, dy))
         assert gap > RADIUS - 0.02
 
@@ -192,7 +200,9 @@ def test_scene_options_and_bad_ones(here):
     assert here.world is not None and set(here.scenes) == {"style", "time"}
 
 
-@pytest.mark.parametrize("action", [[0, 0, 0], [0, 0, 1.5, 0], [0, np.nan, 0, 0], None, "left", [np.inf] * 4])
+@pytest.mark.parametrize(
+    "action", [[0, 0, 0], [0, 0, 1.5, 0], [0, np.nan, 0, 0], None, "left", [np.inf] * 4]
+)
 def test_an_action_outside_the_space_is_refused_and_nothing_moves(here, action):
     """A jump or a NaN once given must not move the walker to nowhere."""
     before = vars(here.walker).copy()
@@ -212,7 +222,11 @@ def test_every_pattern_repeats_without_a_seam():
 
 def test_wanderer_is_worth_recording(here, monkeypatch):
     """It goes far, turns both ways, looks up and down, stands, walks back and bumps into walls."""
-    monkeypatch.setattr(here.view, "render", lambda *_: (np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.float32)))
+    monkeypatch.setattr(
+        here.view,
+        "render",
+        lambda *_: (np.zeros((64, 64, 3), np.uint8), np.ones((64, 64), np.float32)),
+    )
     infos, rooms = [], []
     for seed in range(8):
         here.restore_state(here.at_first)

@@ -31,7 +31,9 @@ class Hits:
     wall: np.ndarray
 
 
-def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy: np.ndarray) -> Hits:
+def cast(
+    ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy: np.ndarray
+) -> Hits:
     """Follow rays from (x, y) in directions dx, dy [A] until each meets a wall.
 
     Args:
@@ -96,6 +98,8 @@ def pillars(posts: np.ndarray, x: float, y: float, dx: np.ndarray, dy: np.ndarra
     a = dx * dx + dy * dy
     b = px * dx + py * dy  # [n, A]
     inside = b * b - a * (px * px + py * py - posts[:, 2, None] ** 2)
-    depth = np.where((inside > 0) & (b > 0), (b - np.sqrt(np.maximum(inside, 0))) / a, np.float32(1e9))
+    depth = np.where(
+        (inside > 0) & (b > 0), (b - np.sqrt(np.maximum(inside, 0))) / a, np.float32(1e9)
+    )
     index = depth.argmin(0)
     return depth[index, np.arange(len(dx))], index

@@ -14,7 +14,7 @@ import numpy as np
 
 from aapt_games.explorer import heavens, rays, things
 from aapt_games.explorer.atlas import LEVELS
-from aapt_games.explorer.light import ACROSS, CELLS, CEILING, DOWN, FLOOR, ONE
+from aapt_games.explorer.light import ACROSS, CEILING, CELLS, DOWN, FLOOR, ONE
 from aapt_games.explorer.plan import SIZE
 from aapt_games.explorer.textures import TALL, WIDE
 from aapt_games.explorer.world import World
@@ -46,7 +46,6 @@ class View:
         span = world.atlas.span[world.material]
         self.per_u, self.per_v = (1 / span).T.astype(np.float32).copy()
         self.tile = world.material * LEVELS
-        self.glow = world.atlas.glow[world.material]
         self.stand = np.array([(t.x, t.y, things.KINDS[t.kind].width / 2) for t in world.things]).T
         levels = np.arange(LEVELS)
         self.wide, self.tall = ((size / 2.0**levels).astype(np.float32) for size in (WIDE, TALL))
@@ -65,7 +64,9 @@ class View:
         Returns:
             [H, W, 3] uint8 RGB, and depth [H, W] float32: metres along the optical axis, 1e3 for the sky.
         """
-        ahead = cos(pitch) - self.y * np.float32(sin(pitch))  # [H] level distance per optical distance
+        ahead = cos(pitch) - self.y * np.float32(
+            sin(pitch)
+        )  # [H] level distance per optical distance
         slope = ((sin(pitch) + self.y * np.float32(cos(pitch))) / ahead).astype(np.float32)
         q = self.x * (1 / ahead)[:, None]  # [H, W]
         edge = float(np.abs(q[[0, -1]]).max()) * 1.001
@@ -86,7 +87,9 @@ class View:
         v = np.where(level, py, z)
         share = np.where(level, py - np.floor(py), z / np.maximum(above, np.float32(1e-3)))
         if len(self.world.plan.pillars):
-            self._pillars(x, y, dx, dy, ray, (depth, face, level, u, v, share, open_sky), slope[:, None])
+            self._pillars(
+                x, y, dx, dy, ray, (depth, face, level, u, v, share, open_sky), slope[:, None]
+            )
         reach = np.hypot(1, table).astype(np.float32).take(ray) * depth
         color = self._paint(face, u, v, share, reach, level)
         if open_sky.any():
@@ -127,7 +130,9 @@ class View:
             return
         r = ray.ravel()[at]
         d, post = near[r], index[r]
-        turn = np.arctan2(y + d * dy[r] - posts[post, 1], x + d * dx[r] - posts[post, 0]) / np.float32(2 * np.pi)
+        turn = np.arctan2(
+            y + d * dy[r] - posts[post, 1], x + d * dx[r] - posts[post, 0]
+        ) / np.float32(2 * np.pi)
         own = posts[post, 1].astype(int) * SIZE + posts[post, 0].astype(int)
         z = EYE + d * np.broadcast_to(slope, ray.shape).ravel()[at]
         keep = z < self.ceiling[own]
@@ -158,9 +163,6 @@ class View:
         light_x = world.light.left.take(face) + along * np.float32(ACROSS)
         light_y = world.light.top.take(face) + share * np.float32(DOWN)
         light = cv2.remap(world.light.image, light_x, light_y, cv2.INTER_LINEAR)
-        glow = self.glow.take(face)
-        if glow.max() > 0:
-            light = np.maximum(light, (glow * ONE).astype(np.uint8)[..., None])
         color = cv2.multiply(color, light, scale=1 / ONE)
         clear = np.exp(reach * np.float32(-1 / world.sky.sight))
         haze = np.empty_like(color)
@@ -173,10 +175,18 @@ class View:
         column = ((turn - np.floor(turn)) * heavens.WIDTH + np.float32(0.5)).astype(np.float32)
         tangent = slope / np.hypot(1, table).astype(np.float32).take(ray)
         row = heavens.row_of(np.maximum(tangent, 0)) - np.float32(0.5)
-        sky = cv2.remap(self.world.heavens, column.take(ray), row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        sky = cv2.remap(
+            self.world.heavens,
+            column.take(ray),
+            row,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         np.copyto(color, sky, where=open_sky[..., None])
 
-    def _things(self, color, depth, x: float, y: float, yaw: float, wall, edge: float, level, q, slope) -> None:
+    def _things(
+        self, color, depth, x: float, y: float, yaw: float, wall, edge: float, level, q, slope
+    ) -> None:
         """Things that stand about, the farthest first, each upright and facing the camera.
 
         Args:
@@ -199,7 +209,9 @@ class View:
         drawn = []
         for i in near[np.argsort(ahead[near])].tolist():
             sides = (right[i] + np.array([-half[i], half[i]])) / ahead[i]
-            low, high = ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
+            low, high = (
+                ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
+            )
             if wall[low : high + 1].max() > ahead[i]:
                 drawn.append(i)
         for i in reversed(drawn[:NEAREST]):
@@ -227,8 +239,12 @@ class View:
         copy = int(np.clip(np.log2(max(size, 1.0)) + 0.3, 0, things.LEVELS - 1))
         picture = self.world.looks[i][copy]
         tall, wide = picture.shape[0] - 2, picture.shape[1] - 2
-        u = (q[r0:r1, c0:c1] * np.float32(ahead) - np.float32(right)) / np.float32(kind.width) + np.float32(0.5)
-        z = (np.float32(EYE - thing.base) + slope[r0:r1] * np.float32(ahead)) / np.float32(kind.height)
+        u = (q[r0:r1, c0:c1] * np.float32(ahead) - np.float32(right)) / np.float32(
+            kind.width
+        ) + np.float32(0.5)
+        z = (np.float32(EYE - thing.base) + slope[r0:r1] * np.float32(ahead)) / np.float32(
+            kind.height
+        )
         map_x = u * np.float32(wide) + np.float32(0.5)
         map_y = np.repeat(((1 - z) * np.float32(tall) + np.float32(0.5))[:, None], c1 - c0, 1)
         patch = cv2.remap(picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -241,7 +257,9 @@ class View:
         lit = np.minimum(patch[..., :3] * (light * clear).astype(np.float32), 255 * clear)
         part = color[r0:r1, c0:c1]
         shown = cover > 0
-        part[:] = np.minimum(part * (1 - alpha) + np.where(shown, lit, 0) + haze * (1 - clear) * alpha, 255)
+        part[:] = np.minimum(
+            part * (1 - alpha) + np.where(shown, lit, 0) + haze * (1 - clear) * alpha, 255
+        )
         behind[cover[..., 0] > 127] = ahead
 
     def _finish(self, color: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

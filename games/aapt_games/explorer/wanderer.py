@@ -116,7 +116,9 @@ class Wanderer:
         if not self.path:
             return np.array([0.0, 0.0, self.side * self.style.turn, 0.0])
         x, y = self.path[min(1, len(self.path) - 1)] if len(self.path) > 1 else self.path[0]
-        off = self._off(atan2(y - walker.y, x - walker.x)) + float(self.rng.normal(0, self.style.shaky))
+        off = self._off(atan2(y - walker.y, x - walker.x)) + float(
+            self.rng.normal(0, self.style.shaky)
+        )
         pace = self.style.pace * max(0.0, cos(off)) ** 2
         return np.array([pace, 0.0, self._aim(off), self._level(0.0)])
 
