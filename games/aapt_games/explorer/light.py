@@ -69,11 +69,12 @@ class Texels:
     def __post_init__(self):
         self.middle = self.at.reshape(-1, TEXELS, 3).mean(1)  # [patches, 3]
 
-    def near(self, place: np.ndarray, reach: float) -> np.ndarray:
-        """Texels of the patches that a lamp could reach and that do not turn their back to it."""
+    def near(self, place: np.ndarray, reach: float, rooms: np.ndarray) -> np.ndarray:
+        """Texels of the patches, of rooms [rooms] bool, that a lamp reaches and that do not turn their back to it."""
         way = place - self.middle
         close = (way**2).sum(1) < (reach + 0.5) ** 2
         back = (way * self.out[::TEXELS]).sum(1) < -0.6
+        close &= rooms[self.room[::TEXELS]]
         patches = np.flatnonzero(close & ~(back & (self.kind[::TEXELS] < 6)))
         return (patches[:, None] * TEXELS + np.arange(TEXELS)).ravel()
 
@@ -90,8 +91,9 @@ def bake(plan: Plan, sky: Sky, lamps: list[Lamp], spots: np.ndarray) -> Light:
     faces, texels = _texels(plan)
     light = _open_sky(plan, sky, texels)
     light += _sun(plan, sky, texels)
+    near = plan.near(4)  # through two doors in a line; farther, next to nothing
     for lamp in lamps:
-        _add_lamp(light, lamp, plan, texels)
+        _add_lamp(light, lamp, plan, texels, near)
     light += _bounced(plan, light, texels)
     light *= _corners(plan, texels, spots)[:, None]
     light = 1.5 * (
@@ -172,17 +174,18 @@ def _sun(plan: Plan, sky: Sky, t: Texels) -> np.ndarray:
     return out
 
 
-def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels) -> None:
+def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels, rooms: np.ndarray) -> None:
     """Add one lamp's light to [n, 3]."""
     place = np.array([lamp.x, lamp.y, lamp.z], np.float32)
-    near = t.near(place, lamp.reach)
+    own = int(plan.room[int(lamp.y), int(lamp.x)])
+    near = t.near(place, lamp.reach, rooms[own])
     way = place - t.at[near]
     distance = np.sqrt((way**2).sum(1)) + 1e-3
     faced = (way * t.out[near]).sum(1) / distance
     keep = (distance < lamp.reach) & (faced > -0.2)
     near, way, distance, faced = near[keep], way[keep], distance[keep], faced[keep]
     at = t.at[near] + 0.04 * t.out[near]
-    free = t.room[near] == plan.room[int(lamp.y), int(lamp.x)]  # rooms have no corners of their own
+    free = t.room[near] == own  # rooms have no corners of their own
     other = np.flatnonzero(~free)
     free[other] = _clear(plan, at[other], way[other], _SHARES)
     strength = free * np.clip((faced + 0.2) / 1.2, 0, 1)

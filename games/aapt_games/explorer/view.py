@@ -72,14 +72,14 @@ class View:
         edge = float(np.abs(q[[0, -1]]).max()) * 1.001
         count = int(2.4 * self.width * max(1.0, edge / float(self.x[-1]) * 0.8))
         table = np.linspace(-edge, edge, count, dtype=np.float32)
-        dx = np.float32(cos(yaw)) - np.float32(sin(yaw)) * table
-        dy = np.float32(sin(yaw)) + np.float32(cos(yaw)) * table
+        c, s = np.float32(cos(yaw)), np.float32(sin(yaw))
+        dx, dy = c - s * table, s + c * table
         ray = ((q + edge) * np.float32((count - 1) / (2 * edge)) + np.float32(0.5)).astype(np.intp)
         hits = rays.cast(self.ceiling, x, y, EYE, dx, dy)
         surface = self._surface(hits, ray, count, slope[:, None])
         depth, face, level, above, open_sky = surface
-        px = np.float32(x) + depth * dx.take(ray)
-        py = np.float32(y) + depth * dy.take(ray)
+        px = np.float32(x) + depth * (c - s * q)
+        py = np.float32(y) + depth * (s + c * q)
         z = np.float32(EYE) + depth * slope[:, None]
         cell = py.astype(np.intp) * SIZE + px.astype(np.intp)
         face = np.where(level, cell + np.where(slope > 0, CEILING, FLOOR)[:, None] * CELLS, face)
@@ -101,9 +101,10 @@ class View:
 
     def _surface(self, hits: rays.Hits, ray, count: int, slope):
         """Distance ahead, wall face, whether it is floor or ceiling, ceiling above, and whether it is sky."""
-        place = ray.copy()
+        layer = np.zeros(ray.shape, np.uint8)
         for limit in hits.slope:
-            place += (slope <= limit.take(ray)) * count
+            layer += slope <= limit.take(ray)
+        place = layer * np.intp(count) + ray
         depth, above, face = (part.take(place) for part in (hits.depth, hits.ceiling, hits.face))
         with np.errstate(divide="ignore"):
             floor = np.where(slope < 0, -EYE / slope, np.float32(1e9)).astype(np.float32)
@@ -148,9 +149,10 @@ class View:
         """Texture times light, then haze: [H, W, 3] uint8."""
         world = self.world
         far = np.where(level, reach * np.float32(1.6), reach)
-        copy = (far > self.far[0]).astype(np.intp)
+        copy = (far > self.far[0]).astype(np.uint8)
         for limit in self.far[1:]:
             copy += far > limit
+        copy = copy.astype(np.intp)
         tu = u * self.per_u.take(face)
         tv = v * self.per_v.take(face)
         tu -= np.floor(tu)
@@ -206,14 +208,14 @@ class View:
         dx, dy, half = self.stand[0] - x, self.stand[1] - y, self.stand[2]
         ahead, right = dx * cos(yaw) + dy * sin(yaw), dy * cos(yaw) - dx * sin(yaw)
         near = np.flatnonzero((ahead > 0.25) & (np.abs(right) - half < edge * ahead) & (ahead < 24))
-        drawn = []
-        for i in near[np.argsort(ahead[near])].tolist():
-            sides = (right[i] + np.array([-half[i], half[i]])) / ahead[i]
-            low, high = (
-                ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
-            )
-            if wall[low : high + 1].max() > ahead[i]:
-                drawn.append(i)
+        near = near[np.argsort(ahead[near])]
+        sides = (right[near] + half[near] * np.array([[-1], [1]])) / ahead[near]
+        ends = ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
+        drawn = [
+            i
+            for i, low, high in zip(near.tolist(), *ends.tolist(), strict=True)
+            if wall[low : high + 1].max() > ahead[i]
+        ]
         for i in reversed(drawn[:NEAREST]):
             self._thing(i, float(ahead[i]), float(right[i]), color, depth, level, q, slope)
 
