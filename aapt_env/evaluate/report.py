@@ -24,7 +24,15 @@ CHARTS = {  # file: (title, {metric: label}, lines)
     "ssim": ("SSIM against the game", {"twin_ssim": "dream", "vae_ssim": "VAE alone"}, ()),
     "control": (
         "controls read back; guessing is 0.5 for keys",
-        {f"control_accuracy_{name}": name for name in ("dream", "game", "ratio")},
+        {
+            f"control_accuracy_{name}": label
+            for name, label in {
+                "dream": "dream",
+                "game": "game",
+                "vae": "VAE alone",
+                "ratio": "ratio",
+            }.items()
+        },
         (0.9,),
     ),
     "forks": (
@@ -34,7 +42,7 @@ CHARTS = {  # file: (title, {metric: label}, lines)
     ),
     "motion": (
         "motion, dream over game, where the game moves",
-        {"motion_ratio": "motion", "sharpness_ratio": "sharpness"},
+        {"motion_ratio": "motion", "motion_ratio_vae": "VAE alone", "sharpness_ratio": "sharpness"},
         (0.85, 1.15),
     ),
     "drift": (
