@@ -20,7 +20,7 @@ AWAY = 75.0  # degrees that one looks away
 
 
 def motions(part: Figures, spans: list[Window], control: ControlSpec) -> Metrics:
-    """Commanded against realised motion, by horizon, of dream and game.
+    """Commanded against realised motion, by horizon, of dream, game and the game through the VAE.
 
     `rotation_error_dream` is the sum of |read - commanded| over the sum of |commanded|, `rotation_ratio_dream` how much
     of the commanded is realised: 1 is all of it, 0 a world that does not obey. The same for translation.
@@ -36,7 +36,7 @@ def motions(part: Figures, spans: list[Window], control: ControlSpec) -> Metrics
         if alive.sum() < FEWEST or not len(at):
             continue
         asked = part["rows"][alive][:, at]
-        for world in ("dream", "game"):
+        for world in ("dream", "game", "vae"):
             if f"{world}_value" not in part:
                 continue
             read = part[f"{world}_value"][alive][:, at]

@@ -46,7 +46,7 @@ ACTS = {  # name: (share, shortest, longest) in seconds
     "stand": (2.4, 1.2, 3.0),
     "bump": (1.6, 0.8, 2.0),  # go on into whatever is ahead
     "strafe": (3.5, 0.7, 2.0),
-    "retreat": (1.2, 0.7, 1.8),
+    "retreat": (3.0, 0.9, 2.2),
     "mash": (1.6, 0.6, 1.6),  # any control
     "circle": (2.5, 1.5, 4.0),  # strafe round something while facing it
 }
@@ -125,9 +125,10 @@ class Wanderer:
         return np.array([pace, 0.0, self._aim(off), self._level(self.glance)])
 
     def _look(self, now: int) -> np.ndarray:
-        swing = sin((now - self.began) / FPS * 2.4) * self.side
+        seconds = (now - self.began) / FPS
+        turn, tilt = self.side * sin(2.4 * seconds), self.gaze * sin(1.7 * seconds + 0.5)
         pace = self.pace if self._free(0.0) > 0.8 else 0.0
-        return np.array([pace, 0.0, swing * self.style.turn, self._level(self.gaze)])
+        return np.array([pace, 0.0, turn * self.style.turn, self._level(tilt)])
 
     def _nod(self, now: int) -> np.ndarray:
         swing = 0.45 * sin((now - self.began) / FPS * 3.2) * self.side
