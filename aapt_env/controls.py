@@ -1,12 +1,14 @@
 """The one door for controls: k controls of a latent -> what the networks eat.
 
 Every encoder answers `encoder(controls) -> (vector [B, T, D] or None, maps [B, T, M, h, w] or None)`. The vector enters
-through adaLN, the maps through the input channels. A new kind of control is a new encoder in `ENCODERS`; nothing else
-changes.
+through adaLN, the maps through the input channels. A new kind of control is a new encoder that is registered; nothing
+else changes (docs/controls.md).
 """
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from math import pi, radians, tan
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,114 @@ class VectorEncoder(nn.Module):
         return self.embed(controls.to(self.embed[0].weight.dtype)).mean(dim=2), None
 
 
-ENCODERS: dict[str, type[nn.Module]] = {"keys": KeysEncoder, "vector": VectorEncoder}
+class CameraEncoder(nn.Module):
+    """A camera's motion -> where the ray of each latent cell begins and points, relative to the camera before it.
+
+    Elements are motions per frame, by name: `forward`, `strafe` (right), `rise` in units of settings["metres"], `yaw`
+    (right), `pitch` (up), `roll` (clockwise) in units of settings["degrees"]; what a control does not name stays 0.
+    settings["fov"] is the view along the longer side, in degrees. The motions of the k frames are composed, each one
+    a step along the axes of the frame before it and then a turn. Axes: x right, y down, z ahead.
+
+    The six channels, of about unit spread over full motions: the origin (3), and by how much the direction differs
+    from that of a camera that did not turn (3). A still camera is 0 everywhere.
+    """
+
+    map_channels = 6
+    MOVES = {"strafe": (0, 1.0), "rise": (1, -1.0), "forward": (2, 1.0)}
+    TURNS = {"pitch": (0, 1.0), "yaw": (1, 1.0), "roll": (2, 1.0)}
+
+    directions: Tensor
+
+    def __init__(self, control: ControlSpec, dim: int, grid: tuple[int, int]):
+        super().__init__()
+        needed, known = {"metres", "degrees", "fov"}, [*self.MOVES, *self.TURNS]
+        lacking = needed - {name for name, value in control.settings.items() if value > 0}
+        wrong = [name for name in control.names if name not in known]
+        if control.space != "Box" or lacking or wrong or not control.names:
+            raise ValueError(
+                f"a camera is a Box with elements out of {known} and settings {sorted(needed)} above 0; "
+                f"got {control.space}, {control.names}, {control.settings}"
+            )
+        about = control.settings
+        self.degrees, self.metres = about["degrees"], about["metres"]
+        moves, turns = torch.zeros(len(control.names), 3), torch.zeros(len(control.names), 3)
+        for i, name in enumerate(control.names):
+            axis, sign = self.MOVES.get(name) or self.TURNS[name]
+            (moves if name in self.MOVES else turns)[i, axis] = sign
+        self.register_buffer("moves", moves * self.metres, persistent=False)
+        self.register_buffer("turns", turns * radians(self.degrees), persistent=False)
+        self.register_buffer("directions", directions(grid, about["fov"]), persistent=False)
+
+    def forward(self, controls: Tensor) -> Encoded:
+        """[B, T, k, width] float -> (None, [B, T, 6, h, w])."""
+        controls = controls.to(torch.promote_types(controls.dtype, torch.float32))
+        turn, move = compose(controls @ self.moves.to(controls), controls @ self.turns.to(controls))
+        rays = self.directions.to(controls)  # [3, h, w]
+        turned = torch.einsum("btij,jhw->btihw", turn, rays) - rays
+        k = controls.shape[2]
+        origin = (2 / (k * self.metres) * move)[..., None, None].expand_as(turned)
+        maps = torch.cat([origin, 2 / (k * radians(self.degrees)) * turned], dim=2)
+        return None, maps.to(self.directions.dtype)
+
+
+def directions(grid: tuple[int, int], fov: float) -> Tensor:
+    """[3, h, w] unit directions (x right, y down, z ahead) of cells, `fov` degrees along the longer side."""
+    h, w = grid
+    focal = max(h, w) / 2 / tan(radians(fov / 2))
+    y, x = torch.meshgrid(
+        torch.arange(h) + 0.5 - h / 2, torch.arange(w) + 0.5 - w / 2, indexing="ij"
+    )
+    return nn.functional.normalize(torch.stack([x / focal, y / focal, torch.ones(h, w)]), dim=0)
+
+
+def compose(moves: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+    """K small motions, one after the other, as one.
+
+    Args:
+        moves: [B, T, k, 3] m, each along the axes of the frame before it.
+        turns: [B, T, k, 3] rad, rotation vectors.
+
+    Returns:
+        [B, T, 3, 3] axes of the last frame and [B, T, 3] its place (m), both as seen from before the first motion.
+    """
+    steps = rotation(turns)
+    turn, place = torch.eye(3).to(steps).expand_as(steps[:, :, 0]), torch.zeros_like(moves[:, :, 0])
+    for i in range(moves.shape[2]):
+        place = place + (turn @ moves[:, :, i, :, None])[..., 0]
+        turn = turn @ steps[:, :, i]
+    return turn, place
+
+
+def rotation(vector: Tensor) -> Tensor:
+    """Rotation vectors [..., 3] (rad) -> matrices [..., 3, 3], by Rodrigues' formula."""
+    x, y, z = vector.unbind(-1)
+    zero, angle = torch.zeros_like(x), vector.norm(dim=-1)[..., None, None]
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    once, twice = torch.sinc(angle / pi), torch.sinc(angle / (2 * pi)) ** 2 / 2
+    return torch.eye(3).to(cross) + once * cross + twice * cross @ cross
+
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "keys": KeysEncoder,
+    "vector": VectorEncoder,
+    "camera": CameraEncoder,
+}
+PLUGINS = "aapt_env.controls"  # entry points of installed packages: kind = "module:Encoder"
+
+
+def register(kind: str, encoder: type[nn.Module]) -> None:
+    """Make a new kind of control known; games ask for it by `control_kind`.
+
+    Args:
+        kind: its name, an identifier.
+        encoder: called with (control, dim, grid) as those above, with `map_channels` and the same `forward`.
+
+    Raises:
+        ValueError: the name is taken by another encoder, or is none.
+    """
+    if not kind.isidentifier() or ENCODERS.get(kind, encoder) is not encoder:
+        raise ValueError(f"control kind {kind!r}: expected a name, none of {sorted(ENCODERS)}")
+    ENCODERS[kind] = encoder
 
 
 def encoder(control: ControlSpec, dim: int, grid: tuple[int, int]) -> nn.Module:
@@ -65,8 +174,12 @@ def encoder(control: ControlSpec, dim: int, grid: tuple[int, int]) -> nn.Module:
         ValueError: no encoder is registered for the kind.
     """
     if control.kind not in ENCODERS:
+        for found in entry_points(group=PLUGINS, name=control.kind):
+            register(control.kind, found.load())
+    if control.kind not in ENCODERS:
         raise ValueError(
-            f"no encoder for control kind {control.kind!r}; there are {sorted(ENCODERS)}"
+            f"no encoder for control kind {control.kind!r}; there are {sorted(ENCODERS)}; "
+            f"install or import the package that registers it"
         )
     return ENCODERS[control.kind](control, dim, grid)
 

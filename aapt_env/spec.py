@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-KINDS = ("keys", "vector", "pose", "camera")
+KINDS = ("keys", "vector", "pose", "camera")  # ours; more can be registered in controls.py
 
 
 def array_of(value: Any) -> np.ndarray:
@@ -67,19 +67,30 @@ class KeyBinding:
             raise ValueError(f"keymap value {self.value!r}; expected a number")
 
 
+def _check_settings(settings) -> None:
+    """Raises ValueError unless settings are finite numbers by name."""
+    good = isinstance(settings, dict) and all(
+        isinstance(name, str) and isinstance(value, (int, float)) and abs(value) < float("inf")
+        for name, value in settings.items()
+    )
+    if not good:
+        raise ValueError(f"control settings {settings!r}; expected finite numbers by name")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ControlSpec:
     """What the player injects for one latent: its space, the names of its elements, and the keys that drive it."""
 
-    kind: str = "keys"  # which encoder of controls.py reads it: keys | vector | pose | camera
+    kind: str = "keys"  # which encoder of controls.py reads it: one of KINDS, or one of a user's
     space: str  # "Discrete" | "MultiBinary" | "Box"; a Box is [-1, 1] per element
     size: int  # n of Discrete, n of MultiBinary, elements of a flat Box
     names: tuple[str, ...] = ()  # one per element
     keymap: tuple[KeyBinding, ...] = ()
+    settings: dict[str, float] = dataclasses.field(default_factory=dict)  # numbers of the encoder
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"control kind {self.kind!r}; expected one of {KINDS}")
+        if not (isinstance(self.kind, str) and self.kind.isidentifier()):
+            raise ValueError(f"control kind {self.kind!r}; expected a name such as {KINDS}")
         if self.space not in ("Discrete", "MultiBinary", "Box"):
             raise ValueError(f"control space {self.space!r}; expected Discrete, MultiBinary or Box")
         if not isinstance(self.size, int) or self.size < 1:
@@ -89,6 +100,7 @@ class ControlSpec:
         )
         object.__setattr__(self, "keymap", bindings)
         object.__setattr__(self, "names", tuple(self.names))
+        _check_settings(self.settings)
         if len(self.names) not in (0, self.size) or not all(isinstance(n, str) for n in self.names):
             raise ValueError(
                 f"control names {self.names!r}; expected none, or a text for each of {self.size} elements"
@@ -99,21 +111,33 @@ class ControlSpec:
 
     @classmethod
     def of(cls, env: gym.Env) -> ControlSpec:
-        """Read the control of any Gymnasium env: its action space, and `control_names` / `keymap` where it has them."""
-        space = env.action_space
-        names, bound = (
-            env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else ()
-            for name in ("control_names", "keymap")
+        """Read the control of any Gymnasium env: its action space, and what else it, or a wrapper around it, says.
+
+        That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without) and
+        `control_settings`.
+        """
+
+        def told(name: str, otherwise: Any) -> Any:
+            return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else otherwise
+
+        space, names = env.action_space, tuple(told("control_names", ()))
+        keymap = tuple(
+            KeyBinding(keys=keys, index=index, value=value)
+            for keys, index, value in told("keymap", ())
         )
-        names = tuple(names)
-        keymap = tuple(KeyBinding(keys=keys, index=i, value=value) for keys, i, value in bound)
+        usual = "vector" if isinstance(space, gym.spaces.Box) else "keys"
+        about = dict(
+            kind=told("control_kind", usual),
+            names=names,
+            keymap=keymap,
+            settings=dict(told("control_settings", {})),
+        )
         if isinstance(space, gym.spaces.Discrete):
-            return cls(space="Discrete", size=int(space.n), names=names, keymap=keymap)
+            return cls(space="Discrete", size=int(space.n), **about)
         if isinstance(space, gym.spaces.MultiBinary) and isinstance(space.n, (int, np.integer)):
-            return cls(space="MultiBinary", size=int(space.n), names=names, keymap=keymap)
+            return cls(space="MultiBinary", size=int(space.n), **about)
         if isinstance(space, gym.spaces.Box) and len(space.shape) == 1:
-            size = int(space.shape[0])
-            return cls(kind="vector", space="Box", size=size, names=names, keymap=keymap)
+            return cls(space="Box", size=int(space.shape[0]), **about)
         raise ValueError(
             f"action space {space}: expected Discrete, MultiBinary(n) or a flat Box; wrap the env to one of these"
         )
@@ -155,6 +179,12 @@ class ControlSpec:
         if self.space == "Discrete":
             return int(row[0])
         return np.asarray(row).astype(np.int8 if self.space == "MultiBinary" else np.float32)
+
+    def tamed(self, row: np.ndarray) -> np.ndarray:
+        """A Box's row [width] from a device, made fit: not-a-number is no motion, what is too far ends at -1 or 1."""
+        return np.nan_to_num(np.asarray(row, np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(
+            -1, 1
+        )
 
     def neutral(self):
         """The control of someone who touches nothing: zeros, or the Discrete action that is bound to no key."""

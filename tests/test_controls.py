@@ -1,5 +1,9 @@
 """The one door for controls: keys and vectors, and maps that a new kind of control brings."""
 
+import dataclasses
+import types
+from math import pi, sin
+
 import pytest
 import torch
 from torch import nn
@@ -73,6 +77,104 @@ def test_new_input_channels_begin_at_random_not_at_zero(monkeypatch):
     assert made.trunk.enter.weight[:, -12:].abs().mean() > 0.01
 
 
+CAMERA = ControlSpec(
+    kind="camera",
+    space="Box",
+    size=4,
+    names=("forward", "strafe", "yaw", "pitch"),
+    settings={"metres": 0.1, "degrees": 6.0, "fov": 80.0},
+)
+
+
+def rays(*rows):
+    """The maps [6, 8, 8] of a latent of these controls, unscaled: origin in m, change of direction."""
+    encode = controls.encoder(CAMERA, 16, (8, 8))
+    vector, maps = encode(torch.tensor(rows)[None, None])
+    assert vector is None and maps.shape == (1, 1, 6, 8, 8)
+    k = len(rows)
+    return maps[0, 0] * torch.tensor([k * 0.1 / 2] * 3 + [k * pi / 30 / 2] * 3)[:, None, None]
+
+
+def test_a_still_camera_has_no_rays_to_tell():
+    assert not rays([0.0] * 4, [0.0] * 4).any()
+
+
+def test_rays_begin_where_the_camera_goes_and_point_where_it_turns():
+    """x right, y down, z ahead."""
+    ahead = rays([1.0, 0.0, 0.0, 0.0])
+    assert ahead[:3, 0, 0].tolist() == pytest.approx([0, 0, 0.1]) and not ahead[3:].any()
+    assert rays([0.0, 1.0, 0.0, 0.0])[:3, 3, 3].tolist() == pytest.approx([0.1, 0, 0])
+    middle = rays([0.0, 0.0, 1.0, 0.0])[3:, 3:5, 3:5].mean((1, 2))
+    assert middle[0] > 0.09 and abs(middle[1]) < 1e-3  # turned right
+    middle = rays([0.0, 0.0, 0.0, 1.0])[3:, 3:5, 3:5].mean((1, 2))
+    assert middle[1] < -0.09 and abs(middle[0]) < 1e-3  # up
+
+
+def test_the_motions_of_a_latent_are_composed_not_averaged():
+    """Turn right and then go ahead ends to the right; go ahead and then turn ends ahead."""
+    turn, go = [0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]
+    first, second = rays(turn, go), rays(go, turn)
+    assert first[0, 0, 0] == pytest.approx(0.1 * sin(pi / 30), rel=1e-4)
+    assert second[0, 0, 0] == pytest.approx(0.0, abs=1e-7)
+    torch.testing.assert_close(first[3:], second[3:])
+
+
+def test_composed_rays_are_those_of_the_poses_between():
+    """Against plain geometry: walk the frames one by one with 4 x 4 matrices."""
+    rows = torch.rand(4, 4, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pose = torch.eye(4, dtype=torch.float64)
+    for forward, strafe, yaw, pitch in rows.double().tolist():
+        step = torch.eye(4, dtype=torch.float64)
+        a = torch.tensor([pitch, yaw, 0.0], dtype=torch.float64) * pi / 30
+        cross = torch.tensor([[0, -a[2], a[1]], [a[2], 0, -a[0]], [-a[1], a[0], 0]])
+        step[:3, :3] = torch.linalg.matrix_exp(cross.double())
+        step[:3, 3] = torch.tensor([strafe, 0, forward]) * 0.1
+        pose = pose @ step
+    seen = rays(*rows.tolist())
+    assert seen[:3, 2, 5].tolist() == pytest.approx(pose[:3, 3].tolist(), abs=1e-5)
+    way = controls.directions((8, 8), 80.0)[:, 2, 5].double()
+    assert seen[3:, 2, 5].tolist() == pytest.approx((pose[:3, :3] @ way - way).tolist(), abs=1e-5)
+
+
+def test_full_motions_have_about_unit_spread():
+    """An input channel much larger or smaller than the latents' would drown or be drowned."""
+    encode = controls.encoder(CAMERA, 16, (8, 8))
+    rows = torch.rand(256, 1, 1, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    spread = encode(rows.expand(-1, -1, 4, -1))[1].std(dim=(0, 1, 3, 4))
+    assert 0.15 < spread[[0, 2, 3, 4]].min() and spread.max() < 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"names": ("forward", "sideways", "yaw", "pitch")},
+        {"names": ()},
+        {"settings": {"metres": 0.1, "fov": 80.0}},
+        {"settings": {"metres": 0.0, "degrees": 6.0, "fov": 80.0}},
+        {"space": "MultiBinary"},
+    ],
+)
+def test_a_camera_that_does_not_say_what_it_moves_is_refused(wrong):
+    with pytest.raises(ValueError, match="a camera is a Box with elements out of"):
+        controls.encoder(dataclasses.replace(CAMERA, **wrong), 8, (4, 4))
+
+
+def test_a_kind_of_a_package_is_found_by_its_entry_point(monkeypatch):
+    found = types.SimpleNamespace(load=lambda: MapEncoder)
+    monkeypatch.setattr(controls, "ENCODERS", dict(controls.ENCODERS))
+    asked = []
+    monkeypatch.setattr(controls, "entry_points", lambda **which: asked.append(which) or [found])
+    made = controls.encoder(ControlSpec(kind="knob", space="Box", size=3), 8, (4, 4))
+    assert isinstance(made, MapEncoder)
+    assert asked == [{"group": "aapt_env.controls", "name": "knob"}]
+
+
+@pytest.mark.parametrize("kind", ["keys", "no name", ""])
+def test_a_name_that_is_taken_or_none_is_refused(kind):
+    with pytest.raises(ValueError, match="expected a name, none of"):
+        controls.register(kind, MapEncoder)
+
+
 def test_a_kind_without_an_encoder_is_refused():
-    with pytest.raises(ValueError, match="no encoder for control kind 'pose'"):
-        controls.encoder(ControlSpec(kind="pose", space="Box", size=2), 8, (4, 4))
+    with pytest.raises(ValueError, match="no encoder for control kind 'lute'"):
+        controls.encoder(ControlSpec(kind="lute", space="Box", size=2), 8, (4, 4))

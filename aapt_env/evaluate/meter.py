@@ -48,6 +48,7 @@ class Seen:
     """What an observer makes of clips of T latents. The first and last few cannot be read: -1 and NaN there."""
 
     reading: np.ndarray  # [n, T, elements] int8 classes
+    value: np.ndarray  # [n, T, size] float32; of a Box, the control itself, -1 to 1
     features: np.ndarray  # [n, T, d] float32, standardised; learned ones, then PLAIN
     distance: np.ndarray  # [n, T] float32, to the nearest real features
 
@@ -93,6 +94,7 @@ def watch(observer: Observer, clips: np.ndarray) -> Seen:
     n, latents = len(clips), (clips.shape[1] - 1) // c.k
     seen = Seen(
         np.full((n, latents, len(reading.elements(observer.control))), -1, np.int8),
+        np.full((n, latents, observer.control.size), np.nan, np.float32),
         np.full((n, latents, c.seen), np.nan, np.float32),
         np.full((n, latents), np.nan, np.float32),
     )
@@ -104,6 +106,7 @@ def watch(observer: Observer, clips: np.ndarray) -> Seen:
         logits, features = observer(torch.from_numpy(stacks).to(device))
         at = tuple(np.array(part).T)
         seen.reading[at] = reading.read(observer.control, logits)
+        seen.value[at] = logits.tanh().cpu().numpy()
         seen.features[at] = features.cpu().numpy()
         seen.distance[at] = observer.distance(features).cpu().numpy()
     return seen

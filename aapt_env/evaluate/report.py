@@ -65,6 +65,11 @@ CHARTS = {  # file: (title, {metric: label}, lines)
         {"reward_error": "dream", "reward_error_of_the_mean": "always the mean"},
         (),
     ),
+    "camera": (
+        "a camera's motion, realised over commanded",
+        {"rotation_ratio_dream": "turns", "translation_ratio_dream": "steps"},
+        (0.8, 1.25),
+    ),
     "diversity": (
         "seeds apart, over starts apart",
         {"diversity": "colours", "diversity_features": "features"},
@@ -79,6 +84,8 @@ BARS = {  # metric: (lowest, highest, what is asked)
     "drift_growth": (None, 1.5, "drift over that at 5-10 s, at most 1.5"),
     "drift_idle_growth": (None, 1.5, "the same with no input"),
     "unbroken_dream": (1.0, None, "starts without a broken frame, all"),
+    "rotation_error_dream": (None, 0.15, "a camera's turns, off the command by at most 15 %"),
+    "translation_error_dream": (None, 0.25, "a camera's steps, off the command by at most 25 %"),
     "vae_psnr": (30.0, None, "the VAE alone, at least 30 dB"),
 }
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222}

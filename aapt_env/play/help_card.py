@@ -5,6 +5,7 @@ from __future__ import annotations
 import pygame
 
 from aapt_env.play import paint
+from aapt_env.play.inputs import hands_of
 from aapt_env.spec import ControlSpec
 
 COMMANDS = {  # key -> (command, what it does)
@@ -69,7 +70,9 @@ def draw(target: pygame.Surface, control: ControlSpec, unit: float) -> None:
     for i, (keys, text) in enumerate(drives):
         _line(target, (card.left + pad, top + i * line), keys, text, 132, unit)
     below = top + len(drives) * line + round(6 * unit)
-    for i, text in enumerate(("Gamepad: stick, triggers,", "D-pad; Start pauses, Back resets")):
+    two = len(hands_of(control)) > 1
+    sticks = "Mouse: click to look. Gamepad: sticks," if two else "Gamepad: stick, triggers,"
+    for i, text in enumerate((sticks, "D-pad; Start pauses, Back resets")):
         at = (card.left + pad, below + i * round(19 * unit))
         paint.write(target, text, at, round(12 * unit), paint.DIM)
     for i, (key, (_, text)) in enumerate(COMMANDS.items()):

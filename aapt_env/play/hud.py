@@ -9,7 +9,7 @@ import pygame
 
 from aapt_env.play import paint
 from aapt_env.play.gauges import gauges_of
-from aapt_env.play.inputs import other_keys, roles_of
+from aapt_env.play.inputs import hands_of, other_keys
 from aapt_env.spec import ControlSpec
 
 STRIP = 92  # pixels of the strip below the picture in a window 640 wide
@@ -47,7 +47,7 @@ class Hud:
 
     def __init__(self, control: ControlSpec):
         self.control = control
-        self.roles = roles_of(control)
+        self.hands = hands_of(control)
         self.others = other_keys(control)
         self.gauges = gauges_of(control)
 
@@ -113,16 +113,20 @@ class Hud:
     def _keys(
         self, target, area: pygame.Rect, lit: frozenset[str], driver: str, unit: float
     ) -> int:
-        """The arrow keys in their T, then the other keys; returns where they end."""
+        """The directions of each hand in their T, then the other keys; returns where they end."""
         side = round(32 * unit)
         step = side + round(4 * unit)
         color = paint.ACCENT if driver == "you" else paint.GO
         cells = {"up": (1, 0), "left": (0, 1), "down": (1, 1), "right": (2, 1)}
-        for role, (column, line) in cells.items():
-            rect = pygame.Rect(area.left + column * step, area.top + line * step, side, side)
-            if role in self.roles:
-                paint.keycap(target, rect, role, bool(lit & set(self.roles[role])), color)
-        right = area.left + 3 * step + (round(6 * unit) if self.others else 0)
+        for hand, roles in enumerate(self.hands):
+            left = area.left + hand * (3 * step + round(6 * unit))
+            for role, (column, line) in cells.items():
+                rect = pygame.Rect(left + column * step, area.top + line * step, side, side)
+                if keys := roles.get(role):
+                    label = role if len(self.hands) == 1 else keys[0]
+                    paint.keycap(target, rect, label, bool(lit & set(keys)), color)
+        right = area.left + len(self.hands) * 3 * step + round(6 * unit) * (len(self.hands) - 1)
+        right += round(6 * unit) if self.others else 0
         for wide in (True, False):  # named keys, then letters, two above each other
             keys = [key for key in self.others if (len(key) > 1) == wide][:2]
             for line, key in enumerate(keys):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,9 +20,26 @@ ROLES = {  # what a direction is called, in the order the keymap is searched
     "up": ("up", "w"),
     "down": ("down", "s"),
 }
-
-
+MOVE = {"left": "a", "right": "d", "up": "w", "down": "s"}  # the left hand, where there are two
+TOO_FAR = "Faster than this world was trained for: it follows as fast as it can"
+NO_NUMBER = "An input device sends something that is no number: read as no motion"
 FACING = {"left": "right", "right": "left", "up": "down", "down": "up"}
+
+
+class Device(Protocol):
+    """Something else than keys and pads that a player holds."""
+
+    def read(self) -> Any:
+        """Its control now, [width] numbers from -1 to 1, added to what the keys say; called once per latent."""
+
+
+DEVICES: dict[str, Callable[[ControlSpec], Device]] = {}
+PLUGINS = "aapt_env.devices"  # entry points of installed packages: kind = "module:Device"
+
+
+def attach(kind: str, device: Callable[[ControlSpec], Device]) -> None:
+    """Make a device known: `device(control)` is made for each play of a world whose control is of that kind."""
+    DEVICES[kind] = device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +51,7 @@ class Sample:
     since: float | None = (
         None  # when the first change that nobody had sampled yet happened, in seconds
     )
+    note: str = ""  # what the player has to be told, once
 
 
 class Inputs:
@@ -53,6 +74,10 @@ class Inputs:
         self._pressed: list[str] = []  # since the last sample, oldest first
         self._analog: dict[str, float] = {}  # key -> how far it is pushed, 0 to 1
         self._since: float | None = None
+        self._travel = np.zeros(control.width)  # of a mouse, not yet sampled
+        self._notes: list[str] = []
+        self._told: set[str] = set()
+        self._device = self._plug_in()
 
     def press(self, name: str, now: float) -> None:
         """A key went down."""
@@ -72,6 +97,10 @@ class Inputs:
 
     def push(self, name: str, amount: float, now: float) -> None:
         """A stick or trigger stands in for key `name`, pushed by `amount` in 0 to 1."""
+        if not np.isfinite(amount):
+            amount = 0.0
+            with self._lock:
+                self._tell(NO_NUMBER)
         if self.control.space != "Box":
             return self.press(name, now) if amount >= STICK_KEY else self.release(name, now)
         with self._lock:
@@ -81,6 +110,19 @@ class Inputs:
                 if changed:
                     self._note(now)
 
+    def nudge(self, index: int, amount: float, now: float) -> None:
+        """A mouse moved element `index` of a Box by `amount`; 1 is as much as one latent can do.
+
+        What is beyond that waits for the next latent, up to one; what is beyond that too is dropped, and the player is
+        told so once. So are numbers that are none, which count as no motion.
+        """
+        with self._lock:
+            if np.isfinite(amount):
+                self._travel[index] += amount
+                self._note(now)
+            else:
+                self._tell(NO_NUMBER)
+
     def release_all(self, now: float) -> None:
         """The window lost the keyboard: nothing is held."""
         with self._lock:
@@ -88,6 +130,7 @@ class Inputs:
                 self._note(now)
             self._held.clear()
             self._analog.clear()
+            self._travel[:] = 0
 
     def held(self) -> frozenset[str]:
         """Keys held now, without consuming anything (for the HUD)."""
@@ -104,9 +147,59 @@ class Inputs:
                     active.add(name)
             since, self._since = self._since, None
             self._pressed.clear()
-            analog = dict(self._analog)
-        row = self.control.to_row(self.control.from_keys(active))
-        return Sample(row=self._pushed(row, analog), held=frozenset(active), since=since)
+            analog, moved = dict(self._analog), self._moved()
+            note = self._notes.pop(0) if self._notes else ""
+        row = self._pushed(self.control.to_row(self.control.from_keys(active)), analog)
+        if self._device is not None:
+            moved = moved + self._read()
+        if moved.any():
+            row = self.control.tamed(row + moved)
+        return Sample(row=row, held=frozenset(active), since=since, note=note)
+
+    def _plug_in(self) -> Device | None:
+        """The device of this kind of control; None where there is none, or it does not start."""
+        kind = self.control.kind
+        for found in entry_points(group=PLUGINS, name=kind) if kind not in DEVICES else ():
+            attach(kind, found.load())
+        return self._try(lambda: DEVICES[kind](self.control)) if kind in DEVICES else None
+
+    def _read(self) -> np.ndarray:
+        """What the device says, [width]; one that fails is left alone from then on."""
+        assert self._device is not None
+        row = self._try(
+            lambda: np.asarray(self._device.read(), np.float32).reshape(self.control.width)
+        )
+        if row is None:
+            self._device = None
+            return np.zeros(self.control.width, np.float32)
+        if not np.isfinite(row).all() or np.abs(row).max() > 1:
+            self._tell(TOO_FAR if np.isfinite(row).all() else NO_NUMBER)
+        return self.control.tamed(row)
+
+    def _try(self, do: Callable[[], Any]) -> Any:
+        """A device is a stranger's code: whatever goes wrong in it must not end the play."""
+        try:
+            return do()
+        except Exception as error:
+            self._tell(
+                f"The {self.control.kind} device stopped: {' '.join(str(error).split()) or type(error).__name__}"
+            )
+            return None
+
+    def _moved(self) -> np.ndarray:
+        """The mouse's part of the coming latent [width]; keeps what waits for the next."""
+        moved = self._travel.clip(-1, 1)
+        left = self._travel - moved
+        self._travel = left.clip(-1, 1)
+        if (left != self._travel).any():
+            self._tell(TOO_FAR)
+        return moved
+
+    def _tell(self, note: str) -> None:
+        """Say something, once in a session."""
+        if note not in self._told:
+            self._told.add(note)
+            self._notes.append(note)
 
     def _note(self, now: float) -> None:
         if self._since is None:
@@ -155,9 +248,24 @@ def roles_of(control: ControlSpec) -> dict[str, tuple[str, ...]]:
     return roles
 
 
+def hands_of(control: ControlSpec) -> list[dict[str, tuple[str, ...]]]:
+    """The directions of each hand: one hand as a rule; two where W, A, S, D all do something else than the arrows.
+
+    With two, the first moves (W, A, S, D) and the last looks (arrows, mouse, right stick).
+    """
+    roles, does = roles_of(control), {}
+    for b in control.keymap:
+        if len(b.keys) == 1:
+            does[b.keys[0]] = b.index, b.value
+    arrows, letters = [does.get(role) for role in MOVE], [does.get(key) for key in MOVE.values()]
+    if None in arrows + letters or set(arrows) & set(letters):
+        return [roles]
+    return [{role: (key,) for role, key in MOVE.items()}, roles]
+
+
 def other_keys(control: ControlSpec) -> list[str]:
     """Keys that do what no direction does, one for each thing that can be done; named keys before letters."""
-    steer = {key for keys in roles_of(control).values() for key in keys}
+    steer = {key for roles in hands_of(control) for keys in roles.values() for key in keys}
     found: dict[tuple, str] = {}
     for b in control.keymap:
         if len(b.keys) == 1 and b.keys[0] not in steer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pygame
 from pygame._sdl2 import controller
 
-from aapt_env.play.inputs import DEAD_ZONE, Inputs, other_keys, roles_of
+from aapt_env.play.inputs import DEAD_ZONE, Inputs, hands_of, other_keys
 
 DPAD = {
     pygame.CONTROLLER_BUTTON_DPAD_LEFT: "left",
@@ -25,6 +25,10 @@ STICKS = {  # axis -> the roles of its negative and positive side
     pygame.CONTROLLER_AXIS_TRIGGERLEFT: (None, "down"),
     pygame.CONTROLLER_AXIS_TRIGGERRIGHT: (None, "up"),
 }
+LOOK = {  # the right stick, for the second hand
+    pygame.CONTROLLER_AXIS_RIGHTX: ("left", "right"),
+    pygame.CONTROLLER_AXIS_RIGHTY: ("up", "down"),
+}
 COMMANDS = {pygame.CONTROLLER_BUTTON_START: "pause", pygame.CONTROLLER_BUTTON_BACK: "reset"}
 
 
@@ -34,7 +38,11 @@ class Pads:
     def __init__(self, inputs: Inputs):
         self.inputs = inputs
         self.open: dict[int, controller.Controller] = {}  # by instance id
-        self._roles = {role: keys[0] for role, keys in roles_of(inputs.control).items()}
+        hands = [{role: keys[0] for role, keys in h.items()} for h in hands_of(inputs.control)]
+        self._roles = hands[0]
+        self._axes = {axis: (hands[0], roles) for axis, roles in STICKS.items()}
+        if len(hands) > 1:
+            self._axes |= {axis: (hands[1], roles) for axis, roles in LOOK.items()}
         pedals = [self._roles[role] for role in ("up", "down") if role in self._roles]
         self._buttons = dict(zip(FACE, other_keys(inputs.control) or pedals, strict=False))
 
@@ -56,8 +64,9 @@ class Pads:
 
     def _axis(self, axis: int, value: float, now: float) -> None:
         amount = max(0.0, abs(value) - DEAD_ZONE) / (1 - DEAD_ZONE)
-        for role, side in zip(STICKS.get(axis, ()), (-1, 1), strict=False):
-            key = self._roles.get(role) if role else None
+        hand, roles = self._axes.get(axis, ({}, ()))
+        for role, side in zip(roles, (-1, 1), strict=False):
+            key = hand.get(role) if role else None
             if key:
                 self.inputs.push(key, min(amount, 1.0) if value * side > 0 else 0.0, now)
 

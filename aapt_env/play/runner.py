@@ -123,7 +123,10 @@ class Runner:
         assert self.inputs is not None
         while wish := self._wait():
             if wish == "step":
-                latent = session.step(self.inputs.sample())
+                sample = self.inputs.sample()
+                if sample.note:
+                    self._say(sample.note)
+                latent = session.step(sample)
                 if session.warm:  # the first step may compile; the pace is that of the others
                     self.steps.add(latent.seconds)
                     self._busy.add(latent.busy)

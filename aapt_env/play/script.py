@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aapt_env.play.inputs import other_keys, roles_of
+from aapt_env.play.inputs import hands_of, other_keys
 from aapt_env.spec import ControlSpec
 
 
@@ -18,7 +18,8 @@ class KeyScript:
 
     def __init__(self, control: ControlSpec, seed: int = 0):
         self.control = control
-        self._roles = roles_of(control)
+        hands = hands_of(control)  # the first goes, the last turns
+        self._roles = {**hands[-1], "up": hands[0].get("up", ())}
         self._others = other_keys(control)
         self.begin(seed)
 
@@ -50,4 +51,4 @@ class KeyScript:
         return [*straight, *turn] if ahead else [*turn, *straight]
 
     def _keys(self, role: str) -> set[str]:
-        return {self._roles[role][0]} if role in self._roles else set()
+        return set(self._roles.get(role, ())[:1])

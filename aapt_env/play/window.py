@@ -13,6 +13,7 @@ from pygame._sdl2 import controller
 from aapt_env.play import help_card, layout, paint
 from aapt_env.play.hud import Hud, HudState
 from aapt_env.play.inputs import Inputs
+from aapt_env.play.look import HINT, Look
 from aapt_env.play.pads import Pads
 from aapt_env.play.playhead import Meter, Playhead
 from aapt_env.play.runner import Runner
@@ -64,6 +65,7 @@ class Window:
         self.inputs: Inputs | None = None
         self.hud: Hud | None = None
         self.pads: Pads | None = None
+        self.look: Look | None = None
         self.open = True
         self.smooth = True
         self.help = False
@@ -103,6 +105,9 @@ class Window:
             self._key(event, now)
         elif event.type == pygame.WINDOWFOCUSLOST and self.inputs:
             self.inputs.release_all(now)
+            self._let_go()
+        elif self.look is not None and self.look.handle(event, now):
+            return  # the next frame shows it; painting for every motion would cost one
         elif event.type in (pygame.VIDEORESIZE, pygame.VIDEOEXPOSE, NEWS):
             pass
         elif self.pads is not None and (wish := self.pads.handle(event, now)):
@@ -111,7 +116,9 @@ class Window:
 
     def command(self, name: str) -> None:
         """Do what a key of the window stands for."""
-        if name == "quit":
+        if name == "quit" and self.look is not None and self.look.taken:
+            self._let_go()
+        elif name == "quit":
             self.help, self.open = False, self.help  # Escape closes the help first
         elif name == "pause":
             self._pause(self.playhead.paused_at is None)
@@ -234,6 +241,9 @@ class Window:
         assert setup is not None and self.runner.inputs is not None
         self.inputs = self.runner.inputs
         self.hud, self.pads = Hud(setup.spec.control), Pads(self.inputs)
+        self.look = Look(self.inputs, pygame.mouse.set_relative_mode)
+        if self.look.axes:
+            self._toast, self._toast_until = HINT, self.clock() + TOAST
         self.playhead.fps = self.fps or float(setup.spec.frame_fps)
         for index in range(controller.get_count()):
             self.pads.handle(
@@ -266,6 +276,11 @@ class Window:
             self.command(command)
         elif self.inputs and name in bound:
             self.inputs.press(name, now)
+
+    def _let_go(self) -> None:
+        """Give the mouse back."""
+        if self.look is not None:
+            self.look.take(False)
 
     def _pause(self, on: bool) -> None:
         if on == (self.playhead.paused_at is not None):

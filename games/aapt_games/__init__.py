@@ -5,7 +5,9 @@ import gymnasium
 GAMES = {
     "doom": "aapt_games.doom:DoomEnv",
     "driving": "aapt_games.driving:DrivingEnv",
+    "explorer": "aapt_games.explorer:ExplorerEnv",
 }
 
-if "aapt_games/Driving-v0" not in gymnasium.registry:
-    gymnasium.register(id="aapt_games/Driving-v0", entry_point=GAMES["driving"])
+for name, entry in GAMES.items():
+    if (env_id := f"aapt_games/{name.capitalize()}-v0") not in gymnasium.registry:
+        gymnasium.register(id=env_id, entry_point=entry)
