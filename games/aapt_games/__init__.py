@@ -5,6 +5,7 @@ import gymnasium
 GAMES = {
     "driving": "aapt_games.driving:DrivingEnv",
     "explorer": "aapt_games.explorer:ExplorerEnv",
+    "puppet": "aapt_games.puppet:PuppetEnv",
 }
 
 for name, entry in GAMES.items():
