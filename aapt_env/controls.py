@@ -13,6 +13,7 @@ from math import pi, radians, tan
 import torch
 from torch import Tensor, nn
 
+from aapt_env.limbs import PoseEncoder
 from aapt_env.spec import ControlSpec
 
 Encoded = tuple[Tensor | None, Tensor | None]
@@ -138,6 +139,7 @@ def rotation(vector: Tensor) -> Tensor:
 ENCODERS: dict[str, type[nn.Module]] = {
     "keys": KeysEncoder,
     "vector": VectorEncoder,
+    "pose": PoseEncoder,
     "camera": CameraEncoder,
 }
 PLUGINS = "aapt_env.controls"  # entry points of installed packages: kind = "module:Encoder"

@@ -86,6 +86,7 @@ class ControlSpec:
     names: tuple[str, ...] = ()  # one per element
     keymap: tuple[KeyBinding, ...] = ()
     settings: dict[str, float] = dataclasses.field(default_factory=dict)  # numbers of the encoder
+    rest: tuple[float, ...] = ()  # of a Box, what someone who touches nothing says; zeros without
 
     def __post_init__(self):
         if not (isinstance(self.kind, str) and self.kind.isidentifier()):
@@ -100,6 +101,11 @@ class ControlSpec:
         object.__setattr__(self, "keymap", bindings)
         object.__setattr__(self, "names", tuple(self.names))
         _check_settings(self.settings)
+        object.__setattr__(self, "rest", tuple(map(float, self.rest)))
+        if self.rest:
+            if self.space != "Box":
+                raise ValueError(f"control rest {self.rest!r} is for a Box; this is {self.space}")
+            self.to_row(self.rest)
         if len(self.names) not in (0, self.size) or not all(isinstance(n, str) for n in self.names):
             raise ValueError(
                 f"control names {self.names!r}; expected none, or a text for each of {self.size} elements"
@@ -112,8 +118,8 @@ class ControlSpec:
     def of(cls, env: gym.Env) -> ControlSpec:
         """Read the control of any Gymnasium env: its action space, and what else it says where it, or a wrapper around it, says it.
 
-        That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without) and
-        `control_settings`.
+        That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without),
+        `control_settings` and `control_rest`.
         """
 
         def told(name: str, otherwise: Any) -> Any:
@@ -130,6 +136,7 @@ class ControlSpec:
             names=names,
             keymap=keymap,
             settings=dict(told("control_settings", {})),
+            rest=tuple(told("control_rest", ())),
         )
         if isinstance(space, gym.spaces.Discrete):
             return cls(space="Discrete", size=int(space.n), **about)
@@ -185,7 +192,7 @@ class ControlSpec:
 
     def neutral(self):
         """The control of someone who touches nothing."""
-        return self.from_row(np.zeros(self.width, np.float32))
+        return self.from_row(np.array(self.rest or np.zeros(self.width), np.float32))
 
     def from_keys(self, held: set[str]):
         """The control for the keys held down (pygame key names)."""

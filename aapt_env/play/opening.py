@@ -12,9 +12,10 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env import games, paths
+from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
-from aapt_env.play.session import Setup
-from aapt_env.spec import WorldSpec
+from aapt_env.play.session import Driver, Setup
+from aapt_env.spec import ControlSpec, WorldSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Wanted:
     start: str | None = None  # number of a start, or an image file
     size: int = 256  # pixels of the game itself
     seed: int = 0
+    pose: str | None = None  # a file of poses to replay, or "webcam"
 
     @property
     def itself(self) -> bool:
@@ -118,6 +120,28 @@ class WorldPolicy:
         return self.player(obs, info)
 
 
+def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
+    """The hands that a game of ours brings; told what to replay.
+
+    Raises:
+        ValueError: --pose for a game without them, or a file that cannot be replayed.
+    """
+    entry = games.known_games().get(game)
+    named = entry and getattr(games.load_entry(entry), "hands_entry", None)
+    if not named:
+        if wanted.pose is not None:
+            raise ValueError(f"--pose is for worlds whose control is a pose, such as puppet; this is {game}")
+        return None
+    hands = games.load_entry(named)()
+    if wanted.pose is not None:
+        hands.replay(wanted.pose, fps / k)
+    return hands
+
+
+def _script(control: ControlSpec, hands: Hands | None, seed: int) -> Driver:
+    return KeyScript(control, seed) if hands is None else HandScript(hands, control, seed)
+
+
 def _policy_of(world: Any) -> WorldPolicy | None:
     policy = world.policy()
     return None if policy is None else WorldPolicy(policy)
@@ -141,14 +165,16 @@ def _open_dream(wanted: Wanted) -> Setup:
     def make_twin() -> gym.Env:
         return games.make_game(spec.game, spec.height, spec.width)
 
+    hands = _hands(wanted, spec.game, spec.k, spec.frame_fps)
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         device=str(world.world.device),
         scene=scene,
         start=_start(wanted.start, spec),
-        policy=_policy_of(world),
-        script=KeyScript(spec.control, wanted.seed),
+        policy=_policy_of(world) if hands is None else None,
+        script=_script(spec.control, hands, wanted.seed),
         make_twin=make_twin if spec.game in games.known_games() else None,
     )
 
@@ -157,13 +183,16 @@ def _open_game(wanted: Wanted) -> Setup:
     k = 4
     env = games.make_held(wanted.name, wanted.size, wanted.size, k)
     spec = games.world_spec(env, wanted.name, k)
+    hands = _hands(wanted, wanted.name, k, spec.frame_fps)
+    own = hasattr(env.unwrapped, "driver_entry") and wanted.pose is None
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         dream=False,
         scene=_scene(wanted, spec),
-        policy=GameDriver(env) if hasattr(env.unwrapped, "driver_entry") else None,
-        script=KeyScript(spec.control, wanted.seed),
+        policy=GameDriver(env) if own else None,
+        script=_script(spec.control, hands, wanted.seed),
     )
 
 

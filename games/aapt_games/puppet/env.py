@@ -52,7 +52,9 @@ class PuppetEnv(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 24}
     control_kind = "pose"
     control_names = tuple(f"{joint} {axis}" for joint in NAMES for axis in "xyz")
-    control_limbs = tuple((a, b, round(1.14 * REACH * n, 4)) for (a, b), n in zip(LIMBS, LENGTHS[1:], strict=True))
+    control_settings = {
+        f"{NAMES[a]} > {NAMES[b]}": round(1.2 * REACH * float(LENGTHS[b]), 4) for a, b in LIMBS
+    }  # limbs and the greatest length that any body's has
     control_rest = limits.REST_ROW
     keymap = ()
     scenes = places.SCENES
@@ -145,7 +147,7 @@ class PuppetEnv(gymnasium.Env):
         return {
             "frame": self.frame,
             "pose": self.pose.copy(),
-            "target": self.target.copy(),
+            "control": self.wanted.copy(),
             "clamped": self.held,
             "scene": dict(self.scene),
         }
