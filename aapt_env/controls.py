@@ -105,7 +105,9 @@ def directions(grid: tuple[int, int], fov: float) -> Tensor:
     """[3, h, w] unit directions (x right, y down, z ahead) of cells, `fov` degrees along the longer side."""
     h, w = grid
     focal = max(h, w) / 2 / tan(radians(fov / 2))
-    y, x = torch.meshgrid(torch.arange(h) + 0.5 - h / 2, torch.arange(w) + 0.5 - w / 2, indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(h) + 0.5 - h / 2, torch.arange(w) + 0.5 - w / 2, indexing="ij"
+    )
     return nn.functional.normalize(torch.stack([x / focal, y / focal, torch.ones(h, w)]), dim=0)
 
 

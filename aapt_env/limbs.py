@@ -50,7 +50,9 @@ class PoseEncoder(nn.Module):
         self.register_buffer("longest", longest, persistent=False)
         self.register_buffer("ancestry", ancestry, persistent=False)
         self.register_buffer("x", (torch.arange(w) + 0.5 - w / 2) / scale, persistent=False)
-        self.register_buffer("y", ((h / 2 - torch.arange(h) - 0.5) / scale)[:, None], persistent=False)
+        self.register_buffer(
+            "y", ((h / 2 - torch.arange(h) - 0.5) / scale)[:, None], persistent=False
+        )
 
     def forward(self, controls: Tensor) -> tuple[None, Tensor]:
         """[B, T, k, width] float -> (None, [B, T, 2 * limbs, h, w])."""
@@ -85,7 +87,12 @@ def joints_of(control: ControlSpec) -> list[str]:
     """
     joints = [name.removesuffix(" x") for name in control.names[::3]]
     wanted = tuple(f"{joint} {axis}" for joint in joints for axis in AXES)
-    if control.space != "Box" or not joints or control.names != wanted or len(set(joints)) < len(joints):
+    if (
+        control.space != "Box"
+        or not joints
+        or control.names != wanted
+        or len(set(joints)) < len(joints)
+    ):
         raise ValueError(
             f"a pose is a Box whose elements are named 'hips x', 'hips y', 'hips z', ... joint by joint; "
             f"got {control.space} {control.names[:6]}"

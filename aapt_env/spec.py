@@ -188,7 +188,9 @@ class ControlSpec:
 
     def tamed(self, row: np.ndarray) -> np.ndarray:
         """A Box's row [width] from a device, made fit: not-a-number is no motion, what is too far ends at -1 or 1."""
-        return np.nan_to_num(np.asarray(row, np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(-1, 1)
+        return np.nan_to_num(np.asarray(row, np.float32), nan=0.0, posinf=1.0, neginf=-1.0).clip(
+            -1, 1
+        )
 
     def neutral(self):
         """The control of someone who touches nothing."""

@@ -166,7 +166,9 @@ class Inputs:
     def _read(self) -> np.ndarray:
         """What the device says, [width]; one that fails is left alone from then on."""
         assert self._device is not None
-        row = self._try(lambda: np.asarray(self._device.read(), np.float32).reshape(self.control.width))
+        row = self._try(
+            lambda: np.asarray(self._device.read(), np.float32).reshape(self.control.width)
+        )
         if row is None:
             self._device = None
             return np.zeros(self.control.width, np.float32)
@@ -179,7 +181,9 @@ class Inputs:
         try:
             return do()
         except Exception as error:
-            self._tell(f"The {self.control.kind} device stopped: {' '.join(str(error).split()) or type(error).__name__}")
+            self._tell(
+                f"The {self.control.kind} device stopped: {' '.join(str(error).split()) or type(error).__name__}"
+            )
             return None
 
     def _moved(self) -> np.ndarray:

@@ -130,7 +130,9 @@ def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
     named = entry and getattr(games.load_entry(entry), "hands_entry", None)
     if not named:
         if wanted.pose is not None:
-            raise ValueError(f"--pose is for worlds whose control is a pose, such as puppet; this is {game}")
+            raise ValueError(
+                f"--pose is for worlds whose control is a pose, such as puppet; this is {game}"
+            )
         return None
     hands = games.load_entry(named)()
     if wanted.pose is not None:

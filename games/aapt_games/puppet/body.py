@@ -10,7 +10,18 @@ from aapt_games.puppet.skeleton import LENGTHS
 
 Color = tuple[float, float, float]  # RGB, 0 to 1, as seen in white light
 SKIN = ("#f6d3b8", "#eebf9a", "#d9a074", "#b97a50", "#8f5a38", "#6b4229", "#fbe0cf")
-HAIR = ("#1d1a1c", "#3a241a", "#6b4226", "#a56a32", "#d9b264", "#c4562a", "#8d8d93", "#e8e4dc", "#4a63c8", "#d76a9f")
+HAIR = (
+    "#1d1a1c",
+    "#3a241a",
+    "#6b4226",
+    "#a56a32",
+    "#d9b264",
+    "#c4562a",
+    "#8d8d93",
+    "#e8e4dc",
+    "#4a63c8",
+    "#d76a9f",
+)
 CLOTH = (
     "#d8433b", "#f08a3c", "#f2c744", "#6fae4e", "#2f8f7a", "#3a8fd0", "#3557a8", "#7a55b5", "#d86aa4",
     "#f3efe6", "#c9c4bb", "#8d949e", "#50566a", "#2c3040", "#7c4a36", "#b98a5c", "#9fd3d6", "#f5a9a0",
@@ -22,7 +33,7 @@ PATTERNS = ("plain", "plain", "hoops", "stripes", "dots", "band")
 
 
 def color(text: str) -> Color:
-    """"#rrggbb" -> RGB, 0 to 1."""
+    """Hexadecimal `#rrggbb` -> RGB, 0 to 1."""
     red, green, blue = (int(text[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 
@@ -48,7 +59,6 @@ class Body:
     bottom_color: Color
     socks: Color
     shoes: Color
-    sole: Color
     eyes: Color
     glasses: bool
     beard: bool
@@ -88,7 +98,6 @@ def draw(rng: np.random.Generator) -> Body:
         bottom_color=color(cloth[0] if top == "dress" else cloth[2]),
         socks=color(cloth[5]),
         shoes=color(cloth[3]),
-        sole=color("#f3efe6" if rng.random() < 0.6 else "#2c3040"),
         eyes=pick(("#2b1d16", "#2b1d16", "#27425e", "#2f5a3a")),
         glasses=bool(rng.random() < 0.2),
         beard=bool(rng.random() < 0.18 and style in ("short", "bald", "cap", "beanie", "curly")),

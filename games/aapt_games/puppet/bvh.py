@@ -33,9 +33,13 @@ USUAL = {  # our joint: names that files give it, lower case without separators
     13: ("lefttoebase", "lefttoe", "ltoes", "ltoe", "lefttoes"),
 }
 for _ours in (4, 5, 6):
-    USUAL[_ours + 3] = tuple(n.replace("left", "right") if "left" in n else "r" + n[1:] for n in USUAL[_ours])
+    USUAL[_ours + 3] = tuple(
+        n.replace("left", "right") if "left" in n else "r" + n[1:] for n in USUAL[_ours]
+    )
 for _ours in (10, 11, 12, 13):
-    USUAL[_ours + 4] = tuple(n.replace("left", "right") if "left" in n else "r" + n[1:] for n in USUAL[_ours])
+    USUAL[_ours + 4] = tuple(
+        n.replace("left", "right") if "left" in n else "r" + n[1:] for n in USUAL[_ours]
+    )
 NEEDED = (0, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16)
 
 
@@ -123,7 +127,10 @@ def positions(joints: list[Joint], motion: np.ndarray) -> np.ndarray:
 def ours(joints: list[Joint], places: np.ndarray) -> np.ndarray:
     """[T, JOINTS, 3] our joints out of a file's."""
     names = ["".join(c for c in j.name.lower().split(":")[-1] if c.isalnum()) for j in joints]
-    found = {our: next((names.index(n) for n in usual if n in names), None) for our, usual in USUAL.items()}
+    found = {
+        our: next((names.index(n) for n in usual if n in names), None)
+        for our, usual in USUAL.items()
+    }
     missing = [USUAL[our][0] for our in NEEDED if found[our] is None]
     if missing:
         raise ValueError(f"joints {missing} are not found among {[j.name for j in joints][:40]}")
@@ -154,6 +161,8 @@ def retarget(points: np.ndarray, lengths: np.ndarray = LENGTHS) -> np.ndarray:
     hips = (points[:, 0] - points[0, 0]) * scale
     made = np.empty_like(points)
     for t, (at, bones) in enumerate(zip(hips, limb * lengths[:, None], strict=True)):
-        made[t] = assemble(np.array((np.clip(at[0], -EDGE, EDGE), at[1], np.clip(at[2], -0.2, 0.2))), bones)
+        made[t] = assemble(
+            np.array((np.clip(at[0], -EDGE, EDGE), at[1], np.clip(at[2], -0.2, 0.2))), bones
+        )
     made[..., 1] -= float(np.quantile((made[..., 1] - SOLES).min(1), 0.1))
     return to_frame(made)

@@ -32,7 +32,9 @@ class Driver:
         """Take the strings of `env`, the unwrapped game, after its reset."""
         rng = self.rng
         self.env, self.last = env, env.frame
-        self.puppeteer = Puppeteer(env.body.lengths, float(env.pose[0, 0]), float(rng.uniform(0, 6)))
+        self.puppeteer = Puppeteer(
+            env.body.lengths, float(env.pose[0, 0]), float(rng.uniform(0, 6))
+        )
         self.puppeteer.gait = self._gait()
         self.tempo = float(rng.uniform(0.8, 1.25))
         self.act, self.until = "idle", 0.4
@@ -84,7 +86,9 @@ class Driver:
             self.walk = way * float(rng.random() < 0.2)
         elif self.act == "dance":
             seconds = float(rng.uniform(1.5, 5))
-            puppeteer.play(CLIPS[DANCES[int(rng.integers(len(DANCES)))]], seconds, rng.random() < 0.5)
+            puppeteer.play(
+                CLIPS[DANCES[int(rng.integers(len(DANCES)))]], seconds, rng.random() < 0.5
+            )
             self.until = self.clock + seconds
         elif self.act in ("poses", "gestures", "freeze"):
             puppeteer.play(self._poses(self.act))

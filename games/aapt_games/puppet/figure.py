@@ -9,6 +9,7 @@ from aapt_games.puppet.body import Body
 from aapt_games.puppet.skeleton import ARMS, CHEST, HEAD, HIPS, LEGS, facing
 from aapt_games.puppet.solids import Canvas, Patch, Solid, capsule
 
+
 def draw(canvas: Canvas, pose: np.ndarray, body: Body) -> None:
     """Paint a body in a pose on a canvas."""
     axes = facing(pose)
@@ -59,23 +60,20 @@ def trunk(pose: np.ndarray, axes: np.ndarray, body: Body) -> Solid:
 
 def _pattern(place: np.ndarray, patch: Patch, axes: np.ndarray, body: Body) -> np.ndarray:
     """The cloth's pattern, which turns with the trunk."""
-    left, up, forward = axes.astype(np.float32)
-    wide, high = np.tensordot(left, place, 1), np.tensordot(up, place, 1)
+    wide, high, _ = (axes.astype(np.float32) @ place.reshape(3, -1)).reshape(place.shape)
     width = np.float32(np.pi / body.stripes)
-    if body.pattern == "hoops":
+    if body.top == "jacket":
+        front = np.einsum("i,ihw->hw", axes[2].astype(np.float32), patch.normal)
+        opening = np.float32(0.012) + np.float32(0.05) * np.maximum(high, 0)
+        share = _step(opening - np.abs(wide), 90) * _step(front - np.float32(0.1), 8)
+    elif body.pattern == "hoops":
         share = _step(np.sin(high * width), 4)
     elif body.pattern == "stripes":
         share = _step(np.sin(wide * width), 4)
     elif body.pattern == "dots":
-        share = _step(np.sin(high * width) * np.sin(wide * width) - 0.45, 4)
-    elif body.pattern == "band":
+        share = _step(np.sin(high * width) * np.sin(wide * width) - np.float32(0.45), 4)
+    else:  # a band across the chest
         share = _step(np.float32(0.045) - np.abs(high - np.float32(0.62 * body.lengths[1])), 60)
-    else:
-        share = np.zeros_like(wide)
-    front = np.tensordot(forward, patch.normal, 1)
-    if body.top == "jacket":
-        opening = np.float32(0.012) + 0.05 * np.clip(high, 0, 0.25)
-        share = _step(opening - np.abs(wide), 90) * _step(front - 0.1, 8)
     is_top = np.abs(patch.color - np.array(body.top_color, np.float32)[:, None, None]).sum(0) < 0.02
     accent = np.array(body.top_accent, np.float32)[:, None, None]
     return patch.color + (share * is_top) * (accent - patch.color)
@@ -83,7 +81,7 @@ def _pattern(place: np.ndarray, patch: Patch, axes: np.ndarray, body: Body) -> n
 
 def _step(value: np.ndarray, sharpness: float) -> np.ndarray:
     """0 below 0, 1 above, over a soft edge."""
-    return np.clip(value * np.float32(sharpness) + np.float32(0.5), 0, 1)
+    return np.minimum(np.maximum(value * np.float32(sharpness) + np.float32(0.5), 0), 1)
 
 
 def arm(pose: np.ndarray, joints: tuple[int, int, int], body: Body) -> Solid:
@@ -119,18 +117,13 @@ def leg(pose: np.ndarray, joints: tuple[int, int, int, int], body: Body) -> Soli
         capsule(knee, ankle, 0.071 * g, 0.055 * g * wide, shin_top, socks, split),
         capsule(heel, toe, 0.066 * body.size, 0.057 * body.size, body.shoes),
     ]
-
-    def dye(place: np.ndarray, patch: Patch) -> np.ndarray:
-        shoe = np.abs(patch.color - np.array(body.shoes, np.float32)[:, None, None]).sum(0) < 0.05
-        under = _step(-patch.normal[1] - 0.5, 6) * shoe
-        return patch.color + under * (np.array(body.sole, np.float32)[:, None, None] - patch.color)
-
-    return Solid(capsules, flow=100.0, dye=dye)
+    return Solid(capsules, flow=100.0)
 
 
 def skirt(pose: np.ndarray, axes: np.ndarray, body: Body) -> Solid:
     """A skirt that hangs from the hips and spreads with the thighs."""
     g, c, left = body.girth, body.bottom_color, axes[0]
+    pose = pose + (0, 0, 0.03)  # before the legs, wherever one stands
     hips = pose[HIPS] + 0.04 * axes[1]
     hems = [pose[LEGS[0][0]] + 0.86 * (pose[LEGS[0][1]] - pose[LEGS[0][0]]) + 0.036 * left,
             pose[LEGS[1][0]] + 0.86 * (pose[LEGS[1][1]] - pose[LEGS[1][0]]) - 0.036 * left]  # fmt: skip

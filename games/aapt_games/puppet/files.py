@@ -32,7 +32,9 @@ def read(path: Path, rate: float) -> np.ndarray:
     reader = readers.get(path.suffix.lower())
     if reader is None or not path.is_file():
         what = "no such file" if reader else "unknown format"
-        raise ValueError(f"--pose {path}: {what}; expected a file that ends in {', '.join(readers)}")
+        raise ValueError(
+            f"--pose {path}: {what}; expected a file that ends in {', '.join(readers)}"
+        )
     try:
         poses, fps = reader(path)
         return resampled(check(poses), float(fps), rate)
@@ -80,7 +82,9 @@ def _ordered(poses: Any, joints: Any) -> np.ndarray:
         raise ValueError(f"joints {missing} are missing; expected {', '.join(NAMES)}")
     made = np.asarray(poses, float)
     if made.ndim != 3 or made.shape[1] != len(names):
-        raise ValueError(f"poses of shape {made.shape}; expected [T, {len(names)}, 3], as many as joints")
+        raise ValueError(
+            f"poses of shape {made.shape}; expected [T, {len(names)}, 3], as many as joints"
+        )
     return made[:, [names.index(name) for name in NAMES]]
 
 
@@ -107,7 +111,9 @@ def _csv(path: Path) -> tuple[np.ndarray, float]:
     header = rows[0]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise ValueError(f"columns {missing[:6]} are missing; expected {JOINTS} joints, x, y and z each")
+        raise ValueError(
+            f"columns {missing[:6]} are missing; expected {JOINTS} joints, x, y and z each"
+        )
     table = np.array([[float(cell or "nan") for cell in row] for row in rows[1:]])
     poses = table[:, [header.index(name) for name in COLUMNS]]
     fps = FPS

@@ -13,7 +13,17 @@ from aapt_games.puppet.puppeteer import HANDLES, Puppeteer
 from aapt_games.puppet.skeleton import JOINTS, LENGTHS, facing, lengths_of
 from aapt_games.puppet.webcam import Webcam
 
-MOTIONS = ("wave", "jump", "fall", "cartwheel", "kick", "clap", "bow", "sway", "disco")  # keys 1 to 9
+MOTIONS = (
+    "wave",
+    "jump",
+    "fall",
+    "cartwheel",
+    "kick",
+    "clap",
+    "bow",
+    "sway",
+    "disco",
+)  # keys 1 to 9
 GRIP = 0.16  # units within which the mouse finds a hand or a foot
 GONE = "The webcam stopped; keys and mouse move the figure now"
 TOLD = "This body cannot take that pose: it takes the nearest that it can"

@@ -102,7 +102,9 @@ def _sphere(canvas: Canvas, skull: Skull, factor: float, look) -> None:
     nx, ny = dx * shrink, dy * shrink
     nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, F(0.02)))
     normal = np.stack([nx, ny, nz])
-    local = np.tensordot(skull.axes.astype(F), normal, 1)  # left, up, forward
+    local = (skull.axes.astype(F) @ normal.reshape(3, -1)).reshape(
+        normal.shape
+    )  # left, up, forward
     cover, color = look(local, 1 / (r * canvas.scale))
     distance = (far - 1) * F(r)
     if not np.isscalar(cover):  # what is not covered lies outside
@@ -110,56 +112,64 @@ def _sphere(canvas: Canvas, skull: Skull, factor: float, look) -> None:
     canvas.blend(at, Patch(distance, normal, F(z0) + F(r) * nz, color))
 
 
+def _unit(value: np.ndarray) -> np.ndarray:
+    """Between 0 and 1; quicker than np.clip on small arrays."""
+    return np.minimum(np.maximum(value, F(0)), F(1))
+
+
 def _soft(value: np.ndarray, pixel: float) -> np.ndarray:
     """1 where value > 0, over an edge one pixel wide."""
-    return np.clip(value / F(max(pixel, 0.02)) + F(0.5), 0, 1)
+    return _unit(value * F(1 / max(pixel, 0.02)) + F(0.5))
 
 
-def _lay(color: np.ndarray, share: np.ndarray, over: Color) -> np.ndarray:
-    return color + share * (np.array(over, F)[:, None, None] - color)
+def _lay(color: np.ndarray, share: np.ndarray, over: Color) -> None:
+    """Blend another colour over [3, h, w], in place."""
+    for i in range(3):
+        color[i] += share * (F(over[i]) - color[i])
 
 
 def _spot(a, b, at: tuple[float, float], size: tuple[float, float], pixel: float) -> np.ndarray:
     """A soft ellipse on the face."""
-    d = np.sqrt(((a - at[0]) / size[0]) ** 2 + ((b - at[1]) / size[1]) ** 2)
-    return _soft((1 - d) * F(min(size)), pixel)
+    da, db = (a - F(at[0])) * F(1 / size[0]), (b - F(at[1])) * F(1 / size[1])
+    return _soft((1 - np.sqrt(da * da + db * db)) * F(min(size)), pixel)
 
 
 def _face(n: np.ndarray, pixel: float, body: Body) -> np.ndarray:
-    """[3, h, w] skin with eyes, brows, mouth, cheeks, beard and glasses."""
-    a, b, c = n
-    front = _soft(c - 0.12, 0.15)
-    color = np.repeat(np.array(body.skin, F)[:, None, None], a.shape[0], 1).repeat(a.shape[1], 2)
+    """[3, h, w] skin with eyes, brows, mouth, cheeks, beard and glasses; left is like right."""
+    a, b, c = np.abs(n[0]), n[1], n[2]
+    color = np.empty_like(n)
+    color[:] = np.array(body.skin, F)[:, None, None]
+    if float(c.max()) < 0.1:
+        return color
+    front = _soft(c - F(0.12), 0.15)
     blush = (min(1.0, body.skin[0] * 1.08), body.skin[1] * 0.72, body.skin[2] * 0.7)
-    brow = tuple(0.8 * h for h in body.hair)
-    for s in (1, -1):
-        cheek = np.exp(-(((a - 0.52 * s) / 0.2) ** 2 + ((b + 0.3) / 0.16) ** 2))
-        color = _lay(color, F(0.55) * cheek * front, blush)
+    brow = (0.8 * body.hair[0], 0.8 * body.hair[1], 0.8 * body.hair[2])
+    cheek = np.exp(-((a - F(0.52)) ** 2) * F(25) - (b + F(0.3)) ** 2 * F(39))
+    _lay(color, F(0.55) * cheek * front, blush)
     if body.beard:
-        jaw = _soft(-b - 0.28 - 0.25 * (1 - np.abs(a)) ** 2, 0.12) * _soft(c - 0.02, 0.2)
-        color = _lay(color, F(0.9) * jaw, brow)
-    curve = -0.47 + F(0.28 * body.smile) * (a / 0.3) ** 2 * F(0.35)
-    mouth = _soft(0.055 - np.abs(b - curve), pixel) * _soft(0.27 - np.abs(a), pixel)
-    color = _lay(color, F(0.85) * mouth * front, (0.46, 0.15, 0.15))
-    for s in (1, -1):
-        eye = _spot(a, b, (0.35 * s, 0.03), (0.185, 0.215), pixel)
-        color = _lay(color, eye * front, (0.97, 0.96, 0.94))
-        iris = _spot(a, b, (0.335 * s, 0.02), (0.125, 0.17), pixel)
-        color = _lay(color, iris * front, body.eyes)
-        glint = _spot(a, b, (0.335 * s + 0.045, 0.09), (0.045, 0.05), pixel)
-        color = _lay(color, F(0.9) * glint * front, (1.0, 1.0, 1.0))
-        arch = _soft(0.05 - np.abs(b - 0.36 + 0.4 * (a - 0.36 * s) ** 2), pixel)
-        color = _lay(color, arch * _soft(0.2 - np.abs(a - 0.36 * s), pixel) * front, brow)
-        if body.glasses:
-            ring = np.abs(np.hypot((a - 0.36 * s) / 0.3, (b - 0.02) / 0.3) - 1) * 0.3
-            color = _lay(color, _soft(0.05 - ring, pixel) * front, (0.12, 0.12, 0.14))
+        jaw = _soft(F(-0.28) - b - F(0.25) * (1 - a) ** 2, 0.12)
+        _lay(color, F(0.9) * jaw * _soft(c - F(0.02), 0.2), brow)
+    curve = F(-0.47) + F(1.09 * body.smile) * a * a
+    mouth = _soft(F(0.055) - np.abs(b - curve), pixel) * _soft(F(0.27) - a, pixel)
+    _lay(color, F(0.85) * mouth * front, (0.46, 0.15, 0.15))
+    _lay(color, _spot(a, b, (0.35, 0.03), (0.185, 0.215), pixel) * front, (0.97, 0.96, 0.94))
+    _lay(color, _spot(a, b, (0.335, 0.02), (0.125, 0.17), pixel) * front, body.eyes)
+    if pixel < 0.1:
+        glint = _spot(a, b, (0.37, 0.09), (0.045, 0.05), pixel)
+        _lay(color, F(0.9) * glint * front, (1.0, 1.0, 1.0))
+    beside = a - F(0.36)
+    arch = _soft(F(0.05) - np.abs(b - F(0.36) + F(0.4) * beside * beside), pixel)
+    _lay(color, arch * _soft(F(0.2) - np.abs(beside), pixel) * front, brow)
+    if body.glasses:
+        ring = np.abs(np.hypot(beside, b - F(0.02)) - F(0.3))
+        _lay(color, _soft(F(0.05) - ring, pixel) * front, (0.12, 0.12, 0.14))
     return color
 
 
 def _hair(n: np.ndarray, pixel: float, body: Body) -> tuple[np.ndarray, np.ndarray]:
     """Cover and colour of what lies close to the head."""
     a, b, c = n
-    front = np.clip((c + 0.15) / 0.6, 0, 1)
+    front = _unit((c + F(0.15)) * F(1 / 0.6))
     front = front * front * (3 - 2 * front)
     base: Color = body.hair
     if body.style in ("cap", "beanie"):
@@ -169,17 +179,16 @@ def _hair(n: np.ndarray, pixel: float, body: Body) -> tuple[np.ndarray, np.ndarr
         share = np.where(c > 0, _soft(window, pixel), 1.0)
         return share.astype(F), _strands(n, base)
     else:
-        fringe = 0.46 + 0.16 * np.abs(a + 0.2) - 0.3 * np.clip(np.abs(a) - 0.7, 0, 1)
+        fringe = 0.46 + 0.16 * np.abs(a + 0.2) - 0.3 * np.maximum(np.abs(a) - F(0.7), 0)
         line = -0.62 + front * (fringe + 0.62)
     share = _soft(b - line, pixel).astype(F)
-    color = _strands(n, base) if base is body.hair else _lay(
-        np.zeros_like(n), np.ones_like(a), base)  # fmt: skip
+    color = _strands(n, base)
     if body.style == "beanie":
-        color = _lay(color, _soft(0.3 + line - b, pixel), body.top_accent)
+        _lay(color, _soft(0.3 + line - b, pixel), body.top_accent)
     return share, color
 
 
 def _strands(n: np.ndarray, base: Color) -> np.ndarray:
     """Hair with a soft sheen."""
-    sheen = 1 + F(0.28) * np.exp(-(((n[1] - 0.62) / 0.16) ** 2))
+    sheen = 1 + F(0.28) * np.exp((n[1] - F(0.62)) ** 2 * F(-39))
     return np.minimum(np.array(base, F)[:, None, None] * sheen, 1)

@@ -10,7 +10,12 @@ WALLS: tuple[Color, ...] = (
     (0.93, 0.86, 0.74), (0.62, 0.74, 0.80), (0.78, 0.83, 0.70), (0.90, 0.74, 0.68), (0.70, 0.66, 0.82),
     (0.42, 0.55, 0.56), (0.88, 0.88, 0.86), (0.86, 0.68, 0.44), (0.34, 0.42, 0.58),
 )  # fmt: skip
-WOODS: tuple[Color, ...] = ((0.62, 0.42, 0.26), (0.76, 0.58, 0.38), (0.46, 0.31, 0.21), (0.70, 0.66, 0.60))
+WOODS: tuple[Color, ...] = (
+    (0.62, 0.42, 0.26),
+    (0.76, 0.58, 0.38),
+    (0.46, 0.31, 0.21),
+    (0.70, 0.66, 0.60),
+)
 SKIES = {
     "day": ((0.80, 0.90, 0.97), (0.38, 0.64, 0.92)),
     "evening": ((1.0, 0.70, 0.42), (0.52, 0.42, 0.66)),
@@ -44,9 +49,19 @@ def planks(sheet: Sheet, rng: np.random.Generator, horizon: float, wood: Color) 
     while x < 3.0:
         wide = float(rng.uniform(0.2, 0.26))
         c = shade(wood, float(rng.uniform(0.9, 1.1)))
-        ends = [(x * far, horizon), ((x + wide) * far, horizon), ((x + wide) * near, -1.0), (x * near, -1.0)]
+        ends = [
+            (x * far, horizon),
+            ((x + wide) * far, horizon),
+            ((x + wide) * near, -1.0),
+            (x * near, -1.0),
+        ]
         sheet.poly(ends, c)
-        gap = [(x * far, horizon), (x * far + 0.003, horizon), (x * near + 0.012, -1.0), (x * near, -1.0)]
+        gap = [
+            (x * far, horizon),
+            (x * far + 0.003, horizon),
+            (x * near + 0.012, -1.0),
+            (x * near, -1.0),
+        ]
         sheet.poly(gap, shade(wood, 0.62))
         x += wide
 
@@ -92,7 +107,10 @@ def room(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     a, b = some(rng, WALLS), some(rng, WALLS)
     sheet.box(x - 0.165, x + 0.165, 0.235, 0.585, (0.95, 0.93, 0.88))
     sheet.box(x - 0.13, x + 0.13, 0.27, 0.55, mix(a, (1, 1, 1), 0.2))
-    sheet.disc(x - 0.04, 0.33, 0.08, 0.05, shade(b, 0.8)), sheet.disc(x + 0.05, 0.45, 0.05, 0.05, shade(b, 1.1))
+    (
+        sheet.disc(x - 0.04, 0.33, 0.08, 0.05, shade(b, 0.8)),
+        sheet.disc(x + 0.05, 0.45, 0.05, 0.05, shade(b, 1.1)),
+    )
     sheet.box(-sheet.wide, sheet.wide, horizon - 0.004, horizon + 0.055, (0.93, 0.91, 0.87))
     plant(sheet, rng, 0.83 * side, horizon - 0.1)
     rug = some(rng, WALLS)
@@ -112,13 +130,25 @@ def plant(sheet: Sheet, rng: np.random.Generator, x: float, y: float) -> None:
         dx, dy = np.sin(turn) * 0.22, np.cos(turn) * 0.34
         sheet.poly([(x, y + 0.14), (x + 0.6 * dx - 0.04, y + 0.16 + 0.6 * dy), (x + dx, y + 0.16 + dy),
                     (x + 0.6 * dx + 0.04, y + 0.16 + 0.5 * dy)], shade(green, 0.8 + 0.1 * (i % 4)))  # fmt: skip
-    sheet.poly([(x - 0.1, y + 0.18), (x + 0.1, y + 0.18), (x + 0.075, y - 0.05), (x - 0.075, y - 0.05)], pot)
+    sheet.poly(
+        [(x - 0.1, y + 0.18), (x + 0.1, y + 0.18), (x + 0.075, y - 0.05), (x - 0.075, y - 0.05)],
+        pot,
+    )
 
 
 def stage(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """A theatre: folds of a curtain, boards, lamps."""
     horizon = -0.5
-    cloth = some(rng, ((0.62, 0.10, 0.13), (0.13, 0.22, 0.48), (0.34, 0.12, 0.42), (0.10, 0.38, 0.34), (0.72, 0.44, 0.12)))
+    cloth = some(
+        rng,
+        (
+            (0.62, 0.10, 0.13),
+            (0.13, 0.22, 0.48),
+            (0.34, 0.12, 0.42),
+            (0.10, 0.38, 0.34),
+            (0.72, 0.44, 0.12),
+        ),
+    )
     folds = 0.5 + 0.5 * np.sin(sheet.x * float(rng.uniform(24, 34)) + 0.8 * np.sin(5 * sheet.x))
     height = np.clip((sheet.y - horizon) / 1.5, 0, 1)
     tone = (0.34 + 0.66 * folds) * (1.0 - 0.55 * height)
@@ -128,7 +158,10 @@ def stage(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     trim = (0.85, 0.66, 0.28)
     for i in range(24):  # a scalloped valance
         x = -1.2 * sheet.wide + i * 0.22
-        sheet.disc(x, 0.98, 0.125, 0.17, shade(trim, 0.75)), sheet.disc(x, 1.0, 0.12, 0.16, shade(cloth, 1.15))
+        (
+            sheet.disc(x, 0.98, 0.125, 0.17, shade(trim, 0.75)),
+            sheet.disc(x, 1.0, 0.12, 0.16, shade(cloth, 1.15)),
+        )
     warm = {"day": (1.0, 0.93, 0.8), "evening": (1.0, 0.72, 0.45), "night": (0.55, 0.68, 1.0)}[time]
     x = float(rng.uniform(-0.25, 0.25))
     sheet.glow(x, -0.8, 0.75, 0.24, warm, 0.34)

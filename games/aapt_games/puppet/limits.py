@@ -9,7 +9,6 @@ import numpy as np
 from aapt_games.puppet.angles import EASE, bones, pose_of, size_of
 from aapt_games.puppet.skeleton import (
     ARMS,
-
     HEAD,
     HIPS,
     JOINTS,
@@ -28,6 +27,7 @@ NOTICED = 0.03  # units by which a joint may be moved without being told
 BENT = cos(radians(152))  # as far as elbows and knees go
 STRAIGHT = 0.2  # sine of the angle by which a knee may bend the wrong way
 _REST = bones(EASE)
+
 
 def hold(pose: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, bool]:
     """The nearest pose that a body can take.
@@ -56,6 +56,7 @@ def hold(pose: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, bool]:
     held = into_frame(assemble(hips, limb), size_of(lengths))
     return held, bool(np.abs(held[:, :2] - wanted[:, :2]).max() > NOTICED)
 
+
 def _sized(limb: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Limbs of about the body's own lengths: depth is added first, then they are cut."""
     limb = limb.copy()
@@ -72,6 +73,7 @@ def _sized(limb: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         elif length > high:
             limb[j] *= high / length
     return limb
+
 
 def _hinge(limb: np.ndarray, upper: int, lower: int, left: np.ndarray | None) -> None:
     """Keep an elbow (no axis) or a knee (its axis is the trunk's left) within its range, in place."""
@@ -93,6 +95,7 @@ def _hinge(limb: np.ndarray, upper: int, lower: int, left: np.ndarray | None) ->
         way /= np.linalg.norm(way)
     limb[lower] = way * length
 
+
 def _lean(limb: np.ndarray, joint: int, axis: np.ndarray, least: float) -> None:
     """Keep the cosine of a limb with an axis above a bound, in place."""
     length = np.linalg.norm(limb[joint])
@@ -101,6 +104,7 @@ def _lean(limb: np.ndarray, joint: int, axis: np.ndarray, least: float) -> None:
     if short > 0:
         way = way + (short + 1e-3) * axis
         limb[joint] = way / np.linalg.norm(way) * length
+
 
 def into_frame(pose: np.ndarray, size: float) -> np.ndarray:
     """The pose lifted out of the ground and moved into the frame."""
@@ -115,6 +119,7 @@ def into_frame(pose: np.ndarray, size: float) -> np.ndarray:
     if aside or down:
         pose = pose + (aside, down, 0)
     return np.clip(pose, -1, 1)
+
 
 def reach(pose: np.ndarray, chain: tuple[int, int, int], target: np.ndarray, share: float = 1.0):
     """Inverse kinematics of two limbs: the pose whose hand (or ankle) is at a point of the frame.
@@ -148,6 +153,7 @@ def reach(pose: np.ndarray, chain: tuple[int, int, int], target: np.ndarray, sha
         if (end, toe) in ((12, 13), (16, 17)):
             made[toe] = made[end] + pose[toe] - pose[end]
     return made
+
 
 REST = pose_of(EASE)
 REST_ROW = tuple(float(v) for v in REST.astype(np.float32).reshape(-1))

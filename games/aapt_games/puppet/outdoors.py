@@ -8,7 +8,11 @@ from aapt_games.puppet.indoors import SKIES, WALLS, some
 from aapt_games.puppet.sheet import Color, Sheet, mix, shade
 
 DARK = {"day": 1.0, "evening": 0.82, "night": 0.42}
-TINT: dict[str, Color] = {"day": (1, 1, 1), "evening": (1.0, 0.72, 0.55), "night": (0.42, 0.52, 0.85)}
+TINT: dict[str, Color] = {
+    "day": (1, 1, 1),
+    "evening": (1.0, 0.72, 0.55),
+    "night": (0.42, 0.52, 0.85),
+}
 
 
 def under(color: Color, time: str) -> Color:
@@ -25,7 +29,13 @@ def sky(sheet: Sheet, rng: np.random.Generator, time: str, horizon: float) -> No
     if time == "night":
         for _ in range(50):
             s = float(rng.uniform(0.003, 0.007))
-            sheet.disc(float(rng.uniform(-sheet.wide, sheet.wide)), float(rng.uniform(horizon, 1)), s, s, (0.8, 0.85, 1))
+            sheet.disc(
+                float(rng.uniform(-sheet.wide, sheet.wide)),
+                float(rng.uniform(horizon, 1)),
+                s,
+                s,
+                (0.8, 0.85, 1),
+            )
         sheet.glow(x, 0.72, 0.3, 0.3, (0.5, 0.6, 0.9), 0.3)
         sheet.disc(x, 0.72, 0.085, 0.085, (0.95, 0.95, 0.86))
         return
@@ -34,14 +44,20 @@ def sky(sheet: Sheet, rng: np.random.Generator, time: str, horizon: float) -> No
         sheet.disc(x, horizon + 0.16, 0.13, 0.13, (1.0, 0.9, 0.6))
     white = mix((1, 1, 1), low, 0.35 if time == "evening" else 0.1)
     for _ in range(int(rng.integers(2, 5))):
-        cx, cy, size = float(rng.uniform(-sheet.wide, sheet.wide)), float(rng.uniform(0.3, 0.92)), float(rng.uniform(0.6, 1.2))
+        cx, cy, size = (
+            float(rng.uniform(-sheet.wide, sheet.wide)),
+            float(rng.uniform(0.3, 0.92)),
+            float(rng.uniform(0.6, 1.2)),
+        )
         for i in range(6):
             dx, dy = (i - 2.5) * 0.085 * size, float(rng.uniform(0, 0.05)) * size
             sheet.disc(cx + dx, cy + dy, 0.1 * size, 0.06 * size, white)
         sheet.box(cx - 0.24 * size, cx + 0.24 * size, cy - 0.05 * size, cy - 0.02 * size, white)
 
 
-def tree(sheet: Sheet, rng: np.random.Generator, x: float, y: float, size: float, leaf: Color, time: str) -> None:
+def tree(
+    sheet: Sheet, rng: np.random.Generator, x: float, y: float, size: float, leaf: Color, time: str
+) -> None:
     """A round tree on its trunk."""
     sheet.poly([(x - 0.035 * size, y), (x + 0.035 * size, y), (x + 0.02 * size, y + 0.4 * size), (x - 0.02 * size, y + 0.4 * size)],
                under((0.36, 0.25, 0.18), time))  # fmt: skip
@@ -49,14 +65,29 @@ def tree(sheet: Sheet, rng: np.random.Generator, x: float, y: float, size: float
         for _ in range(7):
             dx, dy = rng.normal(0, 0.09, 2) * size
             r = float(rng.uniform(0.1, 0.15)) * size * (1 - 3 * layer)
-            sheet.disc(x + dx - layer * size, y + 0.55 * size + dy + layer * size, r, r, under(shade(leaf, tone), time))
+            sheet.disc(
+                x + dx - layer * size,
+                y + 0.55 * size + dy + layer * size,
+                r,
+                r,
+                under(shade(leaf, tone), time),
+            )
 
 
 def park(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """Hills, trees, a meadow with a path."""
     horizon = -0.36
     sky(sheet, rng, time, horizon - 0.1)
-    leaf = some(rng, ((0.33, 0.58, 0.25), (0.45, 0.62, 0.22), (0.85, 0.52, 0.2), (0.93, 0.66, 0.74), (0.22, 0.45, 0.27)))
+    leaf = some(
+        rng,
+        (
+            (0.33, 0.58, 0.25),
+            (0.45, 0.62, 0.22),
+            (0.85, 0.52, 0.2),
+            (0.93, 0.66, 0.74),
+            (0.22, 0.45, 0.27),
+        ),
+    )
     grass = some(rng, ((0.42, 0.65, 0.28), (0.52, 0.68, 0.3), (0.35, 0.56, 0.26)))
     for k, far in enumerate((0.6, 0.3)):
         a, b = rng.uniform(1, 3), rng.uniform(0, 6)
@@ -70,9 +101,14 @@ def park(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     sheet.grain(rng, -1.0, horizon, (0.06, 0.018), 0.05)
     sheet.disc(0.0, -0.86, 1.7, 0.15, under((0.80, 0.70, 0.52), time))
     for _ in range(46):
-        x, y = float(rng.uniform(-sheet.wide, sheet.wide)), float(rng.uniform(-0.68, horizon - 0.04))
+        x, y = (
+            float(rng.uniform(-sheet.wide, sheet.wide)),
+            float(rng.uniform(-0.68, horizon - 0.04)),
+        )
         s = 0.012 * (1 + 2 * (horizon - y))
-        sheet.disc(x, y, s, s, under(some(rng, ((1, 1, 1), (0.98, 0.85, 0.3), (0.92, 0.45, 0.55))), time))
+        sheet.disc(
+            x, y, s, s, under(some(rng, ((1, 1, 1), (0.98, 0.85, 0.3), (0.92, 0.45, 0.55))), time)
+        )
     sheet.blur(horizon + 0.02, 0.008)
 
 
@@ -81,7 +117,9 @@ def beach(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     horizon, shore = -0.14, -0.5
     sky(sheet, rng, time, horizon)
     sea = some(rng, ((0.10, 0.48, 0.62), (0.12, 0.58, 0.66), (0.16, 0.40, 0.66)))
-    sheet.fade(shore - 0.06, horizon, under(mix(sea, (0.75, 0.95, 0.9), 0.45), time), under(sea, time))
+    sheet.fade(
+        shore - 0.06, horizon, under(mix(sea, (0.75, 0.95, 0.9), 0.45), time), under(sea, time)
+    )
     sheet.grain(rng, shore - 0.06, horizon, (0.16, 0.012), 0.05)
     sand = some(rng, ((0.93, 0.82, 0.60), (0.88, 0.74, 0.52), (0.95, 0.88, 0.72)))
     xs = np.linspace(-sheet.wide, sheet.wide, 60)
@@ -102,7 +140,10 @@ def beach(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
 def parasol(sheet: Sheet, rng: np.random.Generator, x: float, y: float, time: str) -> None:
     """A striped sunshade and a towel."""
     a, b = some(rng, ((0.88, 0.28, 0.25), (0.2, 0.5, 0.75), (0.95, 0.7, 0.2))), (0.97, 0.95, 0.9)
-    sheet.poly([(x - 0.3, y - 0.06), (x + 0.06, y - 0.06), (x + 0.1, y + 0.01), (x - 0.22, y + 0.01)], under(b, time))
+    sheet.poly(
+        [(x - 0.3, y - 0.06), (x + 0.06, y - 0.06), (x + 0.1, y + 0.01), (x - 0.22, y + 0.01)],
+        under(b, time),
+    )
     sheet.box(x - 0.012, x + 0.012, y, y + 0.55, under((0.9, 0.88, 0.84), time))
     edge = np.linspace(-1, 1, 9)
     for i in range(8):
@@ -135,7 +176,15 @@ def street(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
         x += wide
     sheet.fade(-1.0, horizon, under((0.66, 0.64, 0.62), time), under((0.56, 0.55, 0.54), time))
     for i in range(-14, 15):
-        sheet.poly([(i * 0.13, horizon), (i * 0.13 + 0.004, horizon), (i * 0.36 + 0.012, -1), (i * 0.36, -1)], under((0.5, 0.49, 0.48), time))
+        sheet.poly(
+            [
+                (i * 0.13, horizon),
+                (i * 0.13 + 0.004, horizon),
+                (i * 0.36 + 0.012, -1),
+                (i * 0.36, -1),
+            ],
+            under((0.5, 0.49, 0.48), time),
+        )
     for y in (-0.52, -0.64, -0.8):
         sheet.box(-sheet.wide, sheet.wide, y, y + 0.008, under((0.5, 0.49, 0.48), time))
     side = 0.84 if rng.random() < 0.5 else -0.84
@@ -147,7 +196,9 @@ def street(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
         sheet.glow(side, -0.7, 0.6, 0.2, (1.0, 0.75, 0.4), 0.22)
 
 
-def house(sheet: Sheet, rng, left: float, right: float, bottom: float, top: float, time: str) -> None:
+def house(
+    sheet: Sheet, rng, left: float, right: float, bottom: float, top: float, time: str
+) -> None:
     """One front with its windows and a door or a shop below."""
     wall = under(some(rng, WALLS), time)
     sheet.box(left, right, bottom, top, wall)
@@ -172,4 +223,12 @@ def house(sheet: Sheet, rng, left: float, right: float, bottom: float, top: floa
     stripes = np.linspace(left + 0.02, right - 0.02, 9)
     for i in range(8):
         c = under(shop if i % 2 else (0.96, 0.94, 0.9), time)
-        sheet.poly([(stripes[i], bottom + 0.42), (stripes[i + 1], bottom + 0.42), (stripes[i + 1], bottom + 0.32), (stripes[i], bottom + 0.32)], c)
+        sheet.poly(
+            [
+                (stripes[i], bottom + 0.42),
+                (stripes[i + 1], bottom + 0.42),
+                (stripes[i + 1], bottom + 0.32),
+                (stripes[i], bottom + 0.32),
+            ],
+            c,
+        )

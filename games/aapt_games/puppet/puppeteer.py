@@ -13,7 +13,12 @@ from aapt_games.puppet.skeleton import ARMS, LEGS, LENGTHS, SOLES, to_frame
 FPS = 24
 EDGE = 0.66  # of the stage, from the middle
 WALKING = 60.0  # degrees to the side when walking
-HANDLES = {6: ARMS[0], 9: ARMS[1], 12: LEGS[0][:3], 16: LEGS[1][:3]}  # what can be pulled: joint -> chain
+HANDLES = {
+    6: ARMS[0],
+    9: ARMS[1],
+    12: LEGS[0][:3],
+    16: LEGS[1][:3],
+}  # what can be pulled: joint -> chain
 BLEND = 0.22  # seconds in which a clip begins and ends
 
 
@@ -157,5 +162,3 @@ class Puppeteer:
             self.pose = reach(self.pose, HANDLES[joint], place, share)
         if self.pulls:
             self.pose = into_frame(self.pose, self.size)
-
-

@@ -73,7 +73,9 @@ class Sheet:
         far = np.exp(-(((self.x - x) / rx) ** 2) - ((self.y - y) / ry) ** 2)[..., None]
         self.image *= (1 - amount * far).astype(np.float32)
 
-    def grain(self, rng: np.random.Generator, bottom: float, top: float, size: tuple, amount: float):
+    def grain(
+        self, rng: np.random.Generator, bottom: float, top: float, size: tuple, amount: float
+    ):
         """Soft irregularity between two heights; `size` in units, x and y."""
         rows, columns = self.image.shape[:2]
         small = max(2, int(2 * self.wide / size[0])), max(2, int(2 * self.high / size[1]))

@@ -28,7 +28,9 @@ LENGTHS = np.array(
 TILT = radians(13)
 FLOOR = -0.82  # where the ground is seen under hips that stand at z = 0
 REACH = 1.25  # times its own length: a limb is never longer
-ANCESTRY = np.zeros((JOINTS, JOINTS))  # [j, i] 1 where limb i is on the way from the hips to joint j
+ANCESTRY = np.zeros(
+    (JOINTS, JOINTS)
+)  # [j, i] 1 where limb i is on the way from the hips to joint j
 for _j in range(1, JOINTS):
     ANCESTRY[_j] = ANCESTRY[PARENTS[_j]]
     ANCESTRY[_j, _j] = 1.0

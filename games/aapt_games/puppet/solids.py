@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 F = np.float32
-SHADE = 0.05  # units around a solid in which it darkens what lies behind
+SHADE = 0.038  # units around a solid in which it darkens what lies behind
 Color = tuple[float, float, float]
 
 
@@ -72,59 +72,79 @@ class Solid:
         return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
     def patch(self, x: np.ndarray, y: np.ndarray, scale: float) -> Patch:
-        """The solid at x [w] and y [h]; `scale` is pixels per unit."""
-        table = self.table[:, :, None, None]
-        ax, ay, az, bx, by, bz, ra, rb, split = (table[:, i] for i in range(9))
-        bx, by, bz = bx - ax, by - ay, bz - az
-        per = 1 / (bx * bx + by * by + F(1e-8))
-        px, py = x[None, None, :] - ax, y[None, :, None] - ay
-        t = px * (bx * per) + py * (by * per)
+        """The solid at x [w] and y [h]; `scale` is pixels per unit.
+
+        Each capsule tells how far a pixel is along it (t) and from it; the shares of a smooth union weigh them. All
+        that is linear in the shares is then one product of matrices.
+        """
+        ax, ay, az, bx, by, bz, ra, rb, split = self.table[:, :9].T
+        bx, by, grow = bx - ax, by - ay, rb - ra
+        long = bx * bx + by * by + F(1e-8)
+        px, py = x - ax[:, None], y - ay[:, None]  # [n, w], [n, h]
+        dot = (px * bx[:, None])[:, None, :] + (py * by[:, None])[:, :, None]  # [n, h, w]
+        t = dot * (1 / long)[:, None, None]
         np.maximum(t, 0, out=t)
         np.minimum(t, 1, out=t)
-        made = np.empty((4, *t.shape), F)  # normal x and y, depth, radius
-        radius = np.multiply(t, rb - ra, out=made[3])
-        radius += ra
-        dx, dy = px - t * bx, py - t * by
-        d = np.sqrt(dx * dx + dy * dy)
-        d -= radius
-        np.divide(dx, radius, out=made[0])
-        np.divide(dy, radius, out=made[1])
-        np.multiply(t, bz, out=made[2])
-        made[2] += az
-        if len(table) == 1:
-            share, d, made = None, d[0], made[:, 0]
-        else:
-            share, d, made = self._join(d, made)
-        color = self._color(share, t, split, scale)
-        normal = np.empty((3, *d.shape), F)
-        normal[:2] = made[:2]
-        normal[2] = np.sqrt(np.maximum(1 - made[0] ** 2 - made[1] ** 2, F(0.02)))
-        return Patch(d, normal, made[2] + made[3] * normal[2], color)
+        far = t * long[:, None, None]
+        dot += dot
+        far -= dot
+        far *= t
+        far += (px * px)[:, None, :] + (py * py)[:, :, None]
+        np.maximum(far, 0, out=far)
+        np.sqrt(far, out=far)
+        radius = t * grow[:, None, None]
+        radius += ra[:, None, None]
+        far -= radius
+        share, distance = self._shares(far)
+        count, shape = len(self.table), distance.shape
+        rows = np.empty((5, count, *shape), F)
+        rows[0] = share
+        np.multiply(share, t, out=rows[1])
+        np.divide(share, radius, out=rows[2])
+        np.multiply(rows[2], t, out=rows[3])
+        rows[4] = self._change(t, split, scale)
+        rows[4] *= share
+        made = self._weights(ax, ay, az, bx, by, bz - az, ra, grow) @ rows.reshape(5 * count, -1)
+        made = made.reshape(8, *shape)
+        normal = np.empty((3, *shape), F)
+        np.subtract(x * made[2], made[3], out=normal[0])
+        np.subtract(y[:, None] * made[2], made[4], out=normal[1])
+        flat = 1 - normal[0] * normal[0] - normal[1] * normal[1]
+        np.sqrt(np.maximum(flat, F(0.02), out=flat), out=normal[2])
+        return Patch(distance, normal, made[0] + made[1] * normal[2], made[5:])
 
-    def _join(self, d: np.ndarray, made: np.ndarray):
-        """Smooth union: each capsule's share [n, h, w], distance [h, w], and the others [4, h, w]."""
-        least = d.min(0)
-        weight = np.exp((least - d) * self.flow)
-        total = weight.sum(0)
-        weight /= total
-        return weight, least - np.log(total) / self.flow, (made * weight).sum(1)
+    def _shares(self, far: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances [n, h, w] -> each capsule's share of a smooth union, and its distance [h, w]."""
+        if len(far) == 1:
+            return np.ones_like(far), far[0]
+        least = far.min(0)
+        share = least - far
+        share *= self.flow
+        np.exp(share, out=share)
+        total = share.sum(0)
+        share /= total
+        return share, least - np.log(total) / self.flow
 
-    def _color(self, share, t: np.ndarray, split: np.ndarray, scale: float) -> np.ndarray:
-        """[3, h, w], or [3, 1, 1] where there is but one colour."""
-        first, second = self.table[:, 9:12], self.table[:, 12:15]
-        if (first == first[0]).all() and (second == first).all():
-            return first[0][:, None, None]
-        if share is None:
-            share = np.ones_like(t)
-        share = share * share * share
-        share /= share.sum(0)
-        if (first == second).all():
-            return np.tensordot(first.T, share, 1)
-        mix = (t - split) * F(0.16 * scale) + F(0.5)
+    def _change(self, t: np.ndarray, split: np.ndarray, scale: float) -> np.ndarray:
+        """How much of its second colour a capsule has, 0 to 1."""
+        if (split > 1.5).all():
+            return np.zeros_like(t)
+        mix = (t - split[:, None, None]) * F(0.16 * scale) + F(0.5)
         np.maximum(mix, 0, out=mix)
-        np.minimum(mix, 1, out=mix)
-        mix *= share
-        return np.tensordot(first.T, share, 1) + np.tensordot((second - first).T, mix, 1)
+        return np.minimum(mix, 1, out=mix)
+
+    def _weights(self, ax, ay, az, bx, by, bz, ra, grow) -> np.ndarray:
+        """[8, 5 n]: depth, radius, 1 / radius, where the axis is over the radius (x, y), and colour, out of the shares."""
+        n = len(ax)
+        first, second = self.table[:, 9:12].T, self.table[:, 12:15].T
+        made = np.zeros((8, 5, n), F)
+        made[0, 0], made[0, 1] = az, bz
+        made[1, 0], made[1, 1] = ra, grow
+        made[2, 2] = 1
+        made[3, 2], made[3, 3] = ax, bx
+        made[4, 2], made[4, 3] = ay, by
+        made[5:, 0], made[5:, 4] = first, second - first
+        return made.reshape(8, 5 * n)
 
 
 class Canvas:
@@ -189,7 +209,7 @@ class Canvas:
         np.minimum(ahead, 1, out=ahead)
         near *= near
         near *= ahead
-        near *= F(-0.42)
+        near *= F(-0.5)
         near += 1
         layers[6] *= near
         fresh = np.ones(layers.shape, F)
@@ -226,6 +246,8 @@ def lit(color: np.ndarray, normal: np.ndarray, shade: np.ndarray, light: Light) 
     made = np.empty_like(color)
     for i in range(3):
         ground, sky = F(light.ground[i]), F(light.sky[i])
-        made[i] = color[i] * ((ground + above * (sky - ground)) * outline + direct * F(light.color[i]))
+        made[i] = color[i] * (
+            (ground + above * (sky - ground)) * outline + direct * F(light.color[i])
+        )
         made[i] += F(light.rim[i]) * glow
     return np.minimum(made, 1, out=made)

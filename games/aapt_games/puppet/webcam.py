@@ -13,7 +13,22 @@ from aapt_games.puppet.angles import size_of, stand
 from aapt_games.puppet.bvh import EDGE
 from aapt_games.puppet.skeleton import JOINTS, LENGTHS, PARENTS, to_frame
 
-LANDMARKS = {4: 11, 5: 13, 6: 15, 7: 12, 8: 14, 9: 16, 10: 23, 11: 25, 12: 27, 13: 31, 14: 24, 15: 26, 16: 28, 17: 32}
+LANDMARKS = {
+    4: 11,
+    5: 13,
+    6: 15,
+    7: 12,
+    8: 14,
+    9: 16,
+    10: 23,
+    11: 25,
+    12: 27,
+    13: 31,
+    14: 24,
+    15: 26,
+    16: 28,
+    17: 32,
+}
 SEEN = 0.5  # visibility from which hips and shoulders count
 MISSING = (
     "--pose webcam needs MediaPipe, which is not installed; install it with: pip install 'aapt-env[webcam]', "
@@ -36,7 +51,9 @@ class Webcam:
             raise ValueError(MISSING) from error
         self.capture = cv2.VideoCapture(camera)
         if not self.capture.isOpened():
-            raise ValueError(f"--pose webcam: camera {camera} is not there or in use; plug one in, or leave --pose out")
+            raise ValueError(
+                f"--pose webcam: camera {camera} is not there or in use; plug one in, or leave --pose out"
+            )
         self.eye = pose.Pose(model_complexity=1)
 
     def read(self) -> np.ndarray | None:
@@ -51,7 +68,9 @@ class Webcam:
         found = self.eye.process(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         if found.pose_world_landmarks is None:
             return None
-        world = np.array([(p.x, -p.y, -p.z, p.visibility) for p in found.pose_world_landmarks.landmark])
+        world = np.array(
+            [(p.x, -p.y, -p.z, p.visibility) for p in found.pose_world_landmarks.landmark]
+        )
         if world[[11, 12, 23, 24], 3].min() < SEEN:
             return None
         hips = found.pose_landmarks.landmark
