@@ -16,8 +16,8 @@ DEEP = 0.3  # units of depth that count as one
 class PoseEncoder(nn.Module):
     """A pose -> two channels per limb: where it is, and how deep it lies there.
 
-    Elements are coordinates of joints, by name: "hips x", "hips y", "hips z", "chest x", ...: x to the right, y up, z to
-    the viewer, in units of half the frame's shorter side from its middle. settings["hips > chest"] is the greatest
+    Elements are coordinates of joints, by name: "hips x", "hips y", "hips z", "chest x", ...: x to the right, y up,
+    z to the viewer, in units of half the frame's shorter side from its middle. settings["hips > chest"] is the greatest
     length of that limb; the limbs make a tree. A limb that is longer in a pose is cut there, and what hangs on it moves
     along: so no pose is ever far outside what the network was trained on. The k poses of a latent are averaged.
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from aapt_games.puppet import PuppetEnv, limits
 
 from aapt_env import controls
 from aapt_env.model.generator import Generator
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
+from aapt_games.puppet import PuppetEnv, limits
 
 NAMES = tuple(f"{joint} {axis}" for joint in ("root", "middle", "tip") for axis in "xyz")
 LIMBS = {"root > middle": 0.5, "middle > tip": 0.5}

@@ -307,7 +307,7 @@ class Window:
         return self.runner.setup.spec.width, self.runner.setup.spec.height
 
     def _place(self, at: tuple[int, int]) -> tuple[float, float] | None:
-        """A point of the window -> units of half the frame's shorter side from its middle, y up; None beside the pictures."""
+        """A point of the window -> units of half the frame's shorter side, y up; None beside it."""
         for rect in layout.pictures(self._size(), self._frame_size(), 1 + self._twin):
             if rect.collidepoint(at):
                 unit = min(rect.size) / 2

@@ -119,6 +119,39 @@ def other_way(one: Clip) -> Clip:
 
 DOWN, HIGH = dict(legs=(74, 9, 112, 0), spine=(38, 0, 0)), (170, 12, 0, 6)
 UP_R = (10, 112, 88)
+GUARD = dict(arms=(40, 26, -20, 98))
+BENT = dict(
+    arm_r=(70, -8, -40, 82), arm_l=(-32, 21, 0, 10), leg_l=(-6, 3, 4, 0), leg_r=(12, 3, 8, 0)
+)
+SWAY = dict(
+    spine=(0, 16, 14), arm_l=(40, 60, 60, 90), arm_r=(20, 50, 60, 95), leg_l=(14, 8, 26, 0), leg_r=(2, 8, 4, 0)
+)  # fmt: skip
+MIDDLE = dict(spine=(4, 0, 0), arms=(30, 40, 40, 100), legs=(20, 8, 36, 0))
+POINT = dict(
+    arm_r=(30, 140, 0, 4), arm_l=(0, 30, 60, 95), spine=(0, 12, -16), head=(-12, -26, 0),
+    leg_r=(2, 12, 4, 0), leg_l=(16, 14, 34, 20),
+)  # fmt: skip
+PULL = dict(
+    arm_r=(50, 10, -50, 50), arm_l=(0, 30, 60, 95), spine=(10, -10, 22), head=(12, 20, 0), legs=(18, 12, 34, 0)
+)  # fmt: skip
+ROBOT = dict(arm_l=(0, 88, 90, 88), arm_r=(0, 88, -60, 88), head=(0, 30, 0))
+STIFF = dict(
+    arm_l=(85, 0, 0, 5), arm_r=(0, 20, 0, 90), head=(10, 0, 14), spine=(0, 8, -12), legs=(16, 6, 30, 0)
+)  # fmt: skip
+
+
+def flipped(parts: dict) -> dict:
+    """Parts of a key pose, left for right."""
+    other = {"arm_l": "arm_r", "arm_r": "arm_l", "leg_l": "leg_r", "leg_r": "leg_l"}
+    signs = {"spine": (1, -1, -1), "head": (1, -1, -1), "whole": (-1, 1, -1)}
+    return {
+        other.get(name, name): tuple(v * s for v, s in zip(values, signs[name], strict=True))
+        if name in signs
+        else values
+        for name, values in parts.items()
+    }
+
+
 CLIPS = {
     "wave": clip(
         (0.0, {}), (0.35, dict(arm_r=(*UP_R, 50), head=(-4, -8, -6), spine=(0, 4, 0))),
@@ -147,8 +180,8 @@ CLIPS = {
         (0.85, dict(arms=(20, 62, 0, 25), legs=(38, 10, 44, 10), whole=(0, -84, 0), head=(14, 0, 0))),
         (1.9, dict(arms=(14, 58, 0, 30), legs=(28, 9, 52, 20), whole=(0, -88, 0), head=(8, 20, 0))),
         (2.5, dict(arms=(-30, 18, 0, 30), legs=(88, 10, 80, 10), whole=(0, -52, 0), spine=(58, 0, 0))),
-        (3.1, dict(arms=(40, 14, 0, 30), legs=(108, 10, 140, 8), whole=(0, -4, 0), spine=(48, 0, 0))), (3.8, {}),
-        side=62,
+        (3.1, dict(arms=(40, 14, 0, 30), legs=(108, 10, 140, 8), whole=(0, -4, 0), spine=(48, 0, 0))),
+        (3.8, {}), side=62,
     ),
     "cartwheel": clip(
         (0.0, {}), (0.3, dict(arms=(160, 20, 0, 4), leg_l=(28, 16, 10, 20), leg_r=(0, 8, 4, 0))),
@@ -159,50 +192,35 @@ CLIPS = {
         (1.8, dict(whole=(0, 0, -360))),
     ),
     "kick": clip(
-        (0.0, {}), (0.3, dict(arms=(40, 24, -20, 100), leg_r=(-30, 4, 60, 20), leg_l=(6, 4, 12, 0), spine=(6, 0, 12))),
+        (0.0, {}), (0.3, dict(GUARD, leg_r=(-30, 4, 60, 20), leg_l=(6, 4, 12, 0), spine=(6, 0, 12))),
         (0.55, dict(arms=(30, 44, -20, 80), leg_r=(106, 6, 6, 24), leg_l=(-4, 4, 8, 0), spine=(-20, 0, -14))),
-        (0.85, dict(arms=(40, 30, -20, 95), leg_r=(60, 6, 80, 20), spine=(0, 0, 0))), (1.2, {}), side=50,
+        (0.85, dict(GUARD, leg_r=(60, 6, 80, 20))), (1.2, {}), side=50,
     ),
     "clap": clip(
-        (0.0, {}), *[(0.3 + 0.28 * i, dict(arms=(60, (-4, 26)[i % 2], -30, 70), spine=(0, (3, -3)[i % 2], 0)))
-                     for i in range(8)], (2.7, {}), mask=UPPER,
+        (0.0, {}), *((0.3 + 0.28 * i, dict(arms=(60, (-4, 26)[i % 2], -30, 70), spine=(0, (3, -3)[i % 2], 0)))
+                     for i in range(8)), (2.7, {}), mask=UPPER,
     ),
     "bow": clip(
-        (0.0, {}), (0.5, dict(spine=(64, 0, 0), head=(26, 0, 0), arm_r=(70, -8, -40, 80), arm_l=(-30, 20, 0, 10),
-                              leg_l=(-6, 3, 4, 0), leg_r=(12, 3, 8, 0))),
-        (1.1, dict(spine=(66, 0, 0), head=(30, 0, 0), arm_r=(70, -8, -40, 84), arm_l=(-34, 22, 0, 10),
-                   leg_l=(-6, 3, 4, 0), leg_r=(12, 3, 8, 0))), (1.7, {}), side=35,
+        (0.0, {}), (0.5, dict(BENT, spine=(64, 0, 0), head=(26, 0, 0))),
+        (1.1, dict(BENT, spine=(66, 0, 0), head=(30, 0, 0))), (1.7, {}), side=35,
     ),
     "jacks": clip(
         (0.0, {}), (0.3, dict(arms=(5, 155, 20, 12), legs=(2, 26, 6, 10), lift=0.05)),
-        (0.45, dict(arms=(5, 160, 20, 12), legs=(8, 28, 14, 0))), (0.6, dict(arms=(5, 90, 20, 12), legs=(2, 14, 6, 10), lift=0.05)),
+        (0.45, dict(arms=(5, 160, 20, 12), legs=(8, 28, 14, 0))),
+        (0.6, dict(arms=(5, 90, 20, 12), legs=(2, 14, 6, 10), lift=0.05)),
         (0.9, dict(arms=(2, 9, 0, 12), legs=(14, 4, 26, 0))), loop=True,
     ),
     "sway": clip(
-        (0.0, dict(spine=(0, 16, 14), arm_l=(40, 60, 60, 90), arm_r=(20, 50, 60, 95), leg_l=(14, 8, 26, 0), leg_r=(2, 8, 4, 0))),
-        (0.5, dict(spine=(4, 0, 0), arms=(30, 40, 40, 100), legs=(20, 8, 36, 0))),
-        (1.0, dict(spine=(0, -16, -14), arm_r=(40, 60, 60, 90), arm_l=(20, 50, 60, 95), leg_r=(14, 8, 26, 0), leg_l=(2, 8, 4, 0))),
-        (1.5, dict(spine=(4, 0, 0), arms=(30, 40, 40, 100), legs=(20, 8, 36, 0))),
-        (2.0, dict(spine=(0, 16, 14), arm_l=(40, 60, 60, 90), arm_r=(20, 50, 60, 95), leg_l=(14, 8, 26, 0), leg_r=(2, 8, 4, 0))),
-        loop=True,
+        (0.0, SWAY), (0.5, MIDDLE), (1.0, flipped(SWAY)), (1.5, MIDDLE), (2.0, SWAY), loop=True,
     ),
-    "disco": clip(
-        (0.0, dict(arm_r=(30, 140, 0, 4), arm_l=(0, 30, 60, 95), spine=(0, 12, -16), head=(-12, -26, 0), leg_r=(2, 12, 4, 0), leg_l=(16, 14, 34, 20))),
-        (0.5, dict(arm_r=(50, 10, -50, 50), arm_l=(0, 30, 60, 95), spine=(10, -10, 22), head=(12, 20, 0), legs=(18, 12, 34, 0))),
-        (1.0, dict(arm_r=(30, 140, 0, 4), arm_l=(0, 30, 60, 95), spine=(0, 12, -16), head=(-12, -26, 0), leg_r=(2, 12, 4, 0), leg_l=(16, 14, 34, 20))),
-        loop=True,
-    ),
+    "disco": clip((0.0, POINT), (0.5, PULL), (1.0, POINT), loop=True),
     "robot": clip(
-        (0.0, dict(arm_l=(0, 88, 90, 88), arm_r=(0, 88, -60, 88), head=(0, 30, 0))),
-        (0.2, dict(arm_l=(0, 88, -60, 88), arm_r=(0, 88, 90, 88), head=(0, -30, 0), spine=(0, 0, 10))),
-        (0.6, dict(arm_l=(0, 88, -60, 88), arm_r=(0, 88, 90, 88), head=(0, -30, 0), spine=(0, 0, 10))),
-        (0.8, dict(arm_l=(85, 0, 0, 5), arm_r=(0, 20, 0, 90), head=(10, 0, 14), spine=(0, 8, -12), legs=(16, 6, 30, 0))),
-        (1.2, dict(arm_l=(85, 0, 0, 5), arm_r=(0, 20, 0, 90), head=(10, 0, 14), spine=(0, 8, -12), legs=(16, 6, 30, 0))),
-        (1.4, dict(arm_l=(0, 88, 90, 88), arm_r=(0, 88, -60, 88), head=(0, 30, 0))),
-        (1.6, dict(arm_l=(0, 88, 90, 88), arm_r=(0, 88, -60, 88), head=(0, 30, 0))), loop=True,
+        (0.0, ROBOT), (0.2, flipped(ROBOT)), (0.6, flipped(ROBOT)), (0.8, STIFF), (1.2, STIFF), (1.4, ROBOT),
+        (1.6, ROBOT), loop=True,
     ),
     "twirl": clip(
-        (0.0, dict(arms=(10, 80, 30, 30))), (0.5, dict(arms=(10, 95, 40, 20), whole=(180, 0, 0), leg_l=(30, 20, 70, 30))),
+        (0.0, dict(arms=(10, 80, 30, 30))),
+        (0.5, dict(arms=(10, 95, 40, 20), whole=(180, 0, 0), leg_l=(30, 20, 70, 30))),
         (1.0, dict(arms=(10, 80, 30, 30), whole=(360, 0, 0))), (1.4, dict(whole=(360, 0, 0), spine=(14, 0, 0))),
     ),
     "flex": clip(

@@ -59,7 +59,8 @@ def tree(
     sheet: Sheet, rng: np.random.Generator, x: float, y: float, size: float, leaf: Color, time: str
 ) -> None:
     """A round tree on its trunk."""
-    sheet.poly([(x - 0.035 * size, y), (x + 0.035 * size, y), (x + 0.02 * size, y + 0.4 * size), (x - 0.02 * size, y + 0.4 * size)],
+    top, low, high = y + 0.4 * size, 0.035 * size, 0.02 * size
+    sheet.poly([(x - low, y), (x + low, y), (x + high, top), (x - high, top)],
                under((0.36, 0.25, 0.18), time))  # fmt: skip
     for layer, tone in ((0.0, 0.7), (0.03, 0.88), (0.065, 1.08)):
         for _ in range(7):
@@ -148,7 +149,8 @@ def parasol(sheet: Sheet, rng: np.random.Generator, x: float, y: float, time: st
     edge = np.linspace(-1, 1, 9)
     for i in range(8):
         left, right = edge[i], edge[i + 1]
-        sheet.poly([(x, y + 0.72), (x + 0.34 * left, y + 0.5 - 0.03 * left**2), (x + 0.34 * right, y + 0.5 - 0.03 * right**2)],
+        rim = [(x + 0.34 * e, y + 0.5 - 0.03 * e * e) for e in (left, right)]
+        sheet.poly([(x, y + 0.72), *rim],
                    under((a, b)[i % 2], time))  # fmt: skip
 
 
@@ -157,11 +159,12 @@ def palm(sheet: Sheet, x: float, y: float, lean: float, time: str) -> None:
     trunk, green = under((0.52, 0.39, 0.27), time), under((0.22, 0.5, 0.26), time)
     bend = [(x + lean * 0.16 * t**2, y + 0.95 * t) for t in np.linspace(0, 1, 12)]
     sheet.poly([(px - 0.035 + 0.015 * i / 12, py) for i, (px, py) in enumerate(bend)]
-               + [(px + 0.035 - 0.015 * i / 12, py) for i, (px, py) in reversed(list(enumerate(bend)))], trunk)  # fmt: skip
+               + [(px + 0.035 - 0.015 * i / 12, py) for i, (px, py) in list(enumerate(bend))[::-1]], trunk)  # fmt: skip
     tx, ty = bend[-1]
     for i, turn in enumerate(np.linspace(-0.5, 3.64, 8)):
         dx, dy = np.cos(turn) * 0.36, np.sin(turn) * 0.18
-        sheet.poly([(tx, ty), (tx + 0.5 * dx, ty + dy + 0.08), (tx + dx, ty + dy - 0.08), (tx + 0.55 * dx, ty + dy + 0.01)],
+        leaf = [(0.5 * dx, dy + 0.08), (dx, dy - 0.08), (0.55 * dx, dy + 0.01)]
+        sheet.poly([(tx, ty), *((tx + a, ty + b) for a, b in leaf)],
                    shade(green, 0.85 + 0.06 * i))  # fmt: skip
 
 

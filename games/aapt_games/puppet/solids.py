@@ -134,7 +134,7 @@ class Solid:
         return np.minimum(mix, 1, out=mix)
 
     def _weights(self, ax, ay, az, bx, by, bz, ra, grow) -> np.ndarray:
-        """[8, 5 n]: depth, radius, 1 / radius, where the axis is over the radius (x, y), and colour, out of the shares."""
+        """[8, 5 n]: out of the shares, depth, radius, 1 / radius, the axis over the radius (x, y), and colour."""
         n = len(ax)
         first, second = self.table[:, 9:12].T, self.table[:, 12:15].T
         made = np.zeros((8, 5, n), F)
