@@ -63,7 +63,8 @@ class PoseEncoder(nn.Module):
         way = ends - starts
         dx, dy = self.x.to(pose) - starts[..., 0, :, :], self.y.to(pose) - starts[..., 1, :, :]
         wx, wy, wz = way.unbind(dim=3)
-        t = ((dx * wx + dy * wy) / (wx * wx + wy * wy + 1e-6)).clamp(0, 1)
+        t = (dx * wx + dy * wy + 5e-5) / (wx * wx + wy * wy + 1e-4)  # its middle when seen end on
+        t = t.clamp(0, 1)
         far = (dx - t * wx) ** 2 + (dy - t * wy) ** 2
         near = SPREAD * torch.exp(far * (-0.5 / self.width**2))  # [B, T, limbs, h, w]
         deep = near * ((starts[..., 2, :, :] + t * wz) / DEEP)

@@ -30,7 +30,7 @@ def test_a_limb_is_brightest_where_it_is_and_its_depth_is_told():
     """A vertical limb at x = 0.375 lies over column 5 of 8; x grows to the right, y upwards."""
     made = maps([0.375, 0.0, 0.0, 0.375, 0.5, 0.0, 0.375, 0.5, 0.3])
     near, deep = made[:2], made[2:]
-    assert near[0].amax(0).argmax() == 5 and near[0][:4].sum() > 3 * near[0][4:].sum()
+    assert near[0].amax(0).argmax() == 5 and near[0][:4].sum() > 2 * near[0][4:].sum()
     assert deep[0].abs().max() == 0 and deep[1].max() > 1
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pygame
 
 from aapt_env.play.inputs import Inputs, Sample
-from aapt_env.play.script import KeyScript
 from aapt_env.spec import ControlSpec, KeyBinding
 
 Place = Callable[[tuple[int, int]], tuple[float, float] | None]
@@ -67,20 +66,24 @@ class HandedInputs(Inputs):
 
 
 class HandScript:
-    """A driver for worlds that carry no policy: a key script held by the hands, or what they replay."""
+    """A driver for worlds that carry no policy: holds one key after the other, or replays."""
 
     def __init__(self, hands: Hands, control: ControlSpec, seed: int):
         self.hands, self.control = hands, control
-        self.face = face_of(hands)
-        self.script = KeyScript(self.face, seed)
+        self.begin(seed)
 
     def begin(self, seed: int) -> None:
         """Start over with another seed."""
-        self.script.begin(seed)
+        self._rng, self._left = np.random.default_rng(seed), 0
 
     def __call__(self, obs: Any, info: dict) -> Any:
-        """The next action."""
-        return self.control.from_row(self.hands(self.face.to_row(self.script(obs, info))))
+        """The next action; the observation is not looked at."""
+        if self._left == 0:
+            self._left = int(self._rng.integers(4, 10))
+            self._held = np.zeros(len(self.hands.names))
+            self._held[int(self._rng.integers(len(self._held)))] = 1
+        self._left -= 1
+        return self.control.from_row(np.asarray(self.hands(self._held), np.float32))
 
 
 class Grab:

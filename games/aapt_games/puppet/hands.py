@@ -15,7 +15,7 @@ from aapt_games.puppet.webcam import Webcam
 
 MOTIONS = (
     "wave",
-    "jump",
+    "twirl",
     "fall",
     "cartwheel",
     "kick",

@@ -79,10 +79,12 @@ class Solid:
         """
         ax, ay, az, bx, by, bz, ra, rb, split = self.table[:, :9].T
         bx, by, grow = bx - ax, by - ay, rb - ra
-        long = bx * bx + by * by + F(1e-8)
+        long = bx * bx + by * by
+        nearer = F(1e-4) * (bz > az)  # the end that is seen when it points to the viewer
         px, py = x - ax[:, None], y - ay[:, None]  # [n, w], [n, h]
         dot = (px * bx[:, None])[:, None, :] + (py * by[:, None])[:, :, None]  # [n, h, w]
-        t = dot * (1 / long)[:, None, None]
+        t = dot + nearer[:, None, None]
+        t *= (1 / (long + F(1e-4)))[:, None, None]
         np.maximum(t, 0, out=t)
         np.minimum(t, 1, out=t)
         far = t * long[:, None, None]
