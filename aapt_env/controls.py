@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aapt_env.limbs import PoseEncoder
 from aapt_env.spec import ControlSpec, array_of
 
 Encoded = tuple[Tensor | None, Tensor | None]
@@ -142,6 +143,7 @@ def rotation(vector: Tensor) -> Tensor:
 ENCODERS: dict[str, type[nn.Module]] = {
     "keys": KeysEncoder,
     "vector": VectorEncoder,
+    "pose": PoseEncoder,
     "camera": CameraEncoder,
 }
 PLUGINS = "aapt_env.controls"  # entry points of installed packages: kind = "module:Encoder"

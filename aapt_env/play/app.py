@@ -49,6 +49,8 @@ class Play:
     """Fix attributes of the scene: --scene time=night weather=rain."""
     start: Annotated[str | None, unless("one of the checkpoint's, by --seed", "START")] = None
     """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""
+    pose: Annotated[str | None, unless("keys and mouse", "FILE")] = None
+    """Of worlds whose control is a pose: a file of poses to replay (JSON, CSV, NPZ, BVH), or webcam."""
     frames: Annotated[int, unless("no limit in a window, 10 seconds without one", "N")] = 0
     """Stop after so many RGB frames."""
     record: bool = False
@@ -77,6 +79,7 @@ class Play:
             start=self.start,
             size=self.size,
             keys=self.keys,
+            pose=self.pose,
             seed=random.randrange(10_000) if self.seed is None else self.seed,
         )
 

@@ -13,9 +13,10 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env import games, keymap, paths
+from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
-from aapt_env.play.session import Setup
-from aapt_env.spec import WorldSpec
+from aapt_env.play.session import Driver, Setup
+from aapt_env.spec import ControlSpec, WorldSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Wanted:
     size: int = 256  # pixels of the game itself
     keys: str | None = None  # a keymap file, or "ask"
     seed: int = 0
+    pose: str | None = None  # a file of poses to replay, or "webcam"
 
     @property
     def itself(self) -> bool:
@@ -125,6 +127,30 @@ class WorldPolicy:
         return self.player(obs, info)
 
 
+def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
+    """The hands that a game of ours brings; told what to replay.
+
+    Raises:
+        ValueError: --pose for a game without them, or a file that cannot be replayed.
+    """
+    entry = games.known_games().get(game)
+    named = entry and getattr(games.load_entry(entry), "hands_entry", None)
+    if not named:
+        if wanted.pose is not None:
+            raise ValueError(
+                f"--pose is for worlds whose control is a pose, such as puppet; this is {game}"
+            )
+        return None
+    hands = games.load_entry(named)()
+    if wanted.pose is not None:
+        hands.replay(wanted.pose, fps / k)
+    return hands
+
+
+def _script(control: ControlSpec, hands: Hands | None, seed: int) -> Driver:
+    return KeyScript(control, seed) if hands is None else HandScript(hands, control, seed)
+
+
 def _policy_of(world: Any) -> WorldPolicy | None:
     policy = world.policy()
     return None if policy is None else WorldPolicy(policy)
@@ -148,14 +174,16 @@ def _open_dream(wanted: Wanted) -> Setup:
     def make_twin() -> gym.Env:
         return games.make_game(spec.game, spec.height, spec.width)
 
+    hands = _hands(wanted, spec.game, spec.k, spec.frame_fps)
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         device=str(world.world.device),
         scene=scene,
         start=_start(wanted.start, spec),
-        policy=_policy_of(world),
-        script=KeyScript(spec.control, wanted.seed),
+        policy=_policy_of(world) if hands is None else None,
+        script=_script(spec.control, hands, wanted.seed),
         make_twin=make_twin if games.replayable(spec.game) else None,
     )
 
@@ -164,13 +192,16 @@ def _open_game(wanted: Wanted) -> Setup:
     k = 4
     env = games.make_held(wanted.name, wanted.size, wanted.size, k)
     spec = _with_keys(games.world_spec(env, wanted.name, k), wanted.keys)
+    hands = _hands(wanted, wanted.name, k, spec.frame_fps)
+    own = hasattr(env.unwrapped, "driver_entry") and wanted.pose is None
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         dream=False,
         scene=_scene(wanted, spec),
-        policy=GameDriver(env) if hasattr(env.unwrapped, "driver_entry") else None,
-        script=KeyScript(spec.control, wanted.seed),
+        policy=GameDriver(env) if own else None,
+        script=_script(spec.control, hands, wanted.seed),
     )
 
 
