@@ -13,15 +13,19 @@ import gymnasium as gym
 
 if TYPE_CHECKING:
     from aapt_env.env import AAPTEnv
+    from aapt_env.snapshot import Snapshot
     from aapt_env.spec import ControlSpec, WorldSpec
+    from aapt_env.vector import AAPTVectorEnv
     from aapt_env.world import World
 
 __version__ = "0.1.0"
-__all__ = ["AAPTEnv", "ControlSpec", "World", "WorldSpec"]
+__all__ = ["AAPTEnv", "AAPTVectorEnv", "ControlSpec", "Snapshot", "World", "WorldSpec"]
 
 _HOMES = {
     "AAPTEnv": "aapt_env.env",
+    "AAPTVectorEnv": "aapt_env.vector",
     "ControlSpec": "aapt_env.spec",
+    "Snapshot": "aapt_env.snapshot",
     "World": "aapt_env.world",
     "WorldSpec": "aapt_env.spec",
 }
@@ -37,5 +41,6 @@ if "AAPT-World-v0" not in gym.registry:
     gym.register(
         "AAPT-World-v0",
         entry_point="aapt_env.env:AAPTEnv",
+        vector_entry_point="aapt_env.vector:AAPTVectorEnv",
         max_episode_steps=360,  # a minute at 6 steps (24 frames) per second
     )

@@ -5,6 +5,7 @@
     vae.safetensors         bf16
     starts.safetensors      where a dream can begin
     policy.safetensors      optional: a small player that sees frames only
+    outcome.safetensors     optional: the head that reads reward and termination
     README.md               the model card
 
 Nothing here can run code: JSON with known keys, and safetensors.
@@ -25,6 +26,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAE, VAEConfig
@@ -35,7 +37,7 @@ from aapt_env.starts import Start, pack, unpack
 FORMAT = 1
 LONGEST = 4096  # latents of a window: a world's memory is taken before its first step
 WEIGHTS = ("generator.safetensors", "vae.safetensors", "starts.safetensors")
-POLICY = "policy.safetensors"
+POLICY, OUTCOME = "policy.safetensors", "outcome.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class Checkpoint:
     hash: str  # sha256 of config.json, which holds the hashes of all else
     training: dict = field(default_factory=dict)
     folder: Path | None = None
+    outcome: OutcomeHead | None = None
 
 
 def save(
@@ -71,7 +74,10 @@ def save(
     starts: list[Start],
     training: dict,
 ) -> None:
-    """Write a checkpoint folder; config.json last, so that a half-written one is not taken for a world."""
+    """Write a checkpoint folder; config.json last, so that a half-written one is not taken for a world.
+
+    A player that lies there stays; an outcome head does not, since it reads the features of another generator.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(
         folder, dict(zip(WEIGHTS, (half(generator), half(vae), pack(starts)), strict=True))
@@ -88,15 +94,22 @@ def save(
     write_config(folder, config)
 
 
-def write_tensors(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
+def write_tensors(
+    folder: Path, files: dict[str, dict[str, Tensor]], about: dict[str, str] | None = None
+) -> None:
     """Write safetensors files; all are complete before the first takes its place.
+
+    Args:
+        folder: where they go.
+        files: {name: tensors}.
+        about: what each file says of itself.
 
     Raises:
         OSError: no room, or the folder cannot be written to.
     """
     for name, tensors in files.items():
         try:
-            save_file(tensors, folder / (name + ".partial"))
+            save_file(tensors, folder / (name + ".partial"), about)
         except SafetensorError as error:
             raise OSError(f"{folder / name} could not be written: {error}") from error
     for name in files:
@@ -220,7 +233,22 @@ def read(folder: str | Path) -> Checkpoint:
         raise ValueError(
             f"{folder / WEIGHTS[2]}: {error}; get or train the checkpoint again"
         ) from error
-    return Checkpoint(spec, generator.eval(), vae.eval(), starts, digest, config.training, folder)
+    outcome = read_outcome(folder, config, generator.config)
+    networks = generator.eval(), vae.eval()
+    return Checkpoint(spec, *networks, starts, digest, config.training, folder, outcome)
+
+
+def read_outcome(folder: Path, config: Config, trunk: TrunkConfig) -> OutcomeHead | None:
+    """The head that reads reward and termination; None when the world has learned none. Raises ValueError as `read`."""
+    if OUTCOME not in config.files:
+        return None
+    tensors = read_tensors(folder, OUTCOME, config.files[OUTCOME])
+    width, bins = (
+        tensors.get(f"{name}.bias", torch.zeros(1)).numel() for name in ("read", "reward")
+    )
+    head = OutcomeHead(trunk, width, bins)
+    put(head, tensors, str(folder / OUTCOME))
+    return head.eval()
 
 
 def build(
@@ -288,7 +316,7 @@ def ship(source: Path, out: Path) -> Path:
         raise ValueError(
             f"{source} lies in {out} already; give the folder of a training, or another --out"
         )
-    known = [name for name in (*WEIGHTS, POLICY) if name in config.files]
+    known = [name for name in (*WEIGHTS, POLICY, OUTCOME) if name in config.files]
     names = [*known, "README.md", "config.json"]
     names = [name for name in names if (source / name).is_file()]
     try:
@@ -317,9 +345,19 @@ def sha256(data: bytes) -> str:
 
 def save_policy(folder: Path, policy: Policy) -> None:
     """Add the small player to a checkpoint."""
+    add(folder, POLICY, policy)
+
+
+def save_outcome(folder: Path, head: OutcomeHead) -> None:
+    """Add the head that reads reward and termination to a checkpoint, whose generator it was trained on."""
+    add(folder, OUTCOME, head)
+
+
+def add(folder: Path, name: str, part: nn.Module) -> None:
+    """Write one more file of weights, and name it in config.json."""
     config, _ = read_config(folder)
-    write_tensors(folder, {POLICY: half(policy)})
-    files = config.files | {POLICY: sha256((folder / POLICY).read_bytes())}
+    write_tensors(folder, {name: half(part)})
+    files = config.files | {name: sha256((folder / name).read_bytes())}
     write_config(folder, dataclasses.replace(config, files=files))
 
 

@@ -22,7 +22,8 @@ from tyro.conf import Positional, arg, subcommand
 from tyro.constructors import PrimitiveConstructorSpec
 
 from aapt_env import __version__, paths
-from aapt_env.flags import sentence, unless
+from aapt_env.flags import sentence, square, unless
+from aapt_env.verbs import Import, Pull, Push
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 STOPPED = {  # what to do after Ctrl-C
@@ -114,10 +115,12 @@ class Record:
     """Game time of an episode; longer ones are cut there."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
     """Begin no episode after this long: 90s, 9m, 1h30m."""
+    keys: Annotated[str | None, unless("the game's own", "FILE")] = None
+    """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
-        height, width = self._frame()
+        height, width = square(self.size, self.height, self.width)
         _import("aapt_env.data.record").record(
             game=self.game,
             out=self.out or paths.data_dir(self.game),
@@ -130,20 +133,8 @@ class Record:
             k=self.k,
             max_seconds=self.max_seconds,
             time_limit=self.time_limit,
+            keys=self.keys,
         )
-
-    def _frame(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        if self.size is not None and (self.height is not None or self.width is not None):
-            raise ValueError(
-                "--size is for square frames: give either --size, or --height and --width"
-            )
-        if (self.height is None) != (self.width is None):
-            raise ValueError("--height and --width go together; --size N is short for both")
-        size = 64 if self.size is None else self.size
-        if self.height is None or self.width is None:
-            return size, size
-        return self.height, self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +147,10 @@ class Train:
     game: Game
     """The game whose episodes are learned; its dataset is recorded first where there is none."""
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one)."""
+    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores), h100 (128x128, 25 minutes on one), auto
+    (measures this machine for a minute and picks what fits --budget), or module:function, one of yours."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
-    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish or imitate."""
+    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish, outcome or imitate."""
     budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
@@ -175,6 +167,8 @@ class Train:
     """Of weights, noise and the order of clips."""
     compile: bool = False
     """torch.compile for the diffusion stage: a minute of compiling, then a sixth faster; needs a C++ compiler."""
+    dry_run: bool = False
+    """With --recipe auto: print the plan and what to expect of it, and stop."""
 
     def run(self) -> None:
         """Train, by `aapt_env.train.run.train`."""
@@ -290,13 +284,15 @@ class Games:
     """List the games that can be recorded and the worlds that can be played."""
 
     def run(self) -> None:
-        """Print one line per game, then one per world."""
+        """Print one line per game (where it is from, whether a world of it is here), then one per world."""
+        games = _import("aapt_env.games")
+        known, worlds = games.known_games(), paths.available_checkpoints()
         print("games (aapt record GAME):")
-        for name, text in _import("aapt_env.games").describe().items():
-            print(f"  {name:<12} {text}")
+        for name, text in games.describe().items():
+            world = "world here" if paths.folder_name(name) in worlds else "no world yet"
+            print(f"  {name:<12} {text} [{known[name].source}; {world}]")
         print("  gym:ID       any Gymnasium environment with pixels, such as gym:CarRacing-v3")
         print("worlds (aapt play WORLD):")
-        worlds = paths.available_checkpoints()
         for name, folder in worlds.items():
             print(f"  {name:<12} {folder}")
         if not worlds:
@@ -326,6 +322,7 @@ class Bench:
 
 Verb = (
     Annotated[Record, subcommand("record")]
+    | Annotated[Import, subcommand("import")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Meter, subcommand("meter")]
     | Annotated[Play, subcommand("play")]
@@ -333,6 +330,8 @@ Verb = (
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Ablate, subcommand("ablate")]
     | Annotated[Ship, subcommand("ship")]
+    | Annotated[Push, subcommand("push")]
+    | Annotated[Pull, subcommand("pull")]
     | Annotated[Games, subcommand("games")]
 )
 

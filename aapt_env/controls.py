@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from math import pi, radians, tan
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aapt_env.spec import ControlSpec
+from aapt_env.limbs import PoseEncoder
+from aapt_env.spec import ControlSpec, array_of
 
 Encoded = tuple[Tensor | None, Tensor | None]
 
@@ -140,6 +143,7 @@ def rotation(vector: Tensor) -> Tensor:
 ENCODERS: dict[str, type[nn.Module]] = {
     "keys": KeysEncoder,
     "vector": VectorEncoder,
+    "pose": PoseEncoder,
     "camera": CameraEncoder,
 }
 PLUGINS = "aapt_env.controls"  # entry points of installed packages: kind = "module:Encoder"
@@ -180,6 +184,50 @@ def encoder(control: ControlSpec, dim: int, grid: tuple[int, int]) -> nn.Module:
             f"install or import the package that registers it"
         )
     return ENCODERS[control.kind](control, dim, grid)
+
+
+def batch_rows(actions: Any, control: ControlSpec, count: int, device: torch.device) -> Tensor:
+    """A batch of actions -> float32 [B, width] on the device, as `ControlSpec.to_row` does for one.
+
+    Args:
+        actions: [B] of a Discrete control, else [B, size]: a tensor on `device`, or an array.
+        control: whose space they must be in.
+        count: B.
+        device: the world's.
+
+    Raises:
+        ValueError: another shape, type or device, or a value outside the space.
+    """
+    if isinstance(actions, Tensor) and actions.device != device:
+        raise ValueError(
+            f"actions are on {actions.device}, this world is on {device}; give them there, or as a numpy array"
+        )
+    given = actions if isinstance(actions, Tensor) else array_of(actions)
+    shape = (count,) if control.space == "Discrete" else (count, control.size)
+    if tuple(given.shape) != shape or not numeric(given):
+        raise ValueError(
+            f"actions {tuple(given.shape)} {given.dtype}; expected {shape}, one row per env of {control.action_space()}"
+        )
+    values = given if isinstance(given, Tensor) else torch.from_numpy(np.array(given, order="C"))
+    rows = values.to(device, torch.float32)
+    if control.space == "Discrete":
+        fits = (rows >= 0) & (rows < control.size) & (not values.is_floating_point())
+    elif control.space == "MultiBinary":
+        fits = (rows == 0) | (rows == 1)
+    else:
+        fits = rows.abs() <= 1
+    if not bool(fits.all()):
+        raise ValueError(
+            f"actions {values.dtype} with values outside {control.action_space()}; controls are {control.names}"
+        )
+    return rows.reshape(count, control.width)
+
+
+def numeric(values: Any) -> bool:
+    """Whether an array or a tensor holds booleans, whole or real numbers."""
+    if isinstance(values, Tensor):
+        return not values.is_complex()
+    return values.dtype.kind in "biuf"
 
 
 def held(rows: Tensor, k: int) -> Tensor:

@@ -6,14 +6,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.error import ResetNeeded
 
 from aapt_env import checkpoint as checkpoints
-from aapt_env.device import pick
+from aapt_env.dreams import OPTIONS, Dreams, RewardFn
 from aapt_env.model.policy import Player
-from aapt_env.paths import find_checkpoint
-from aapt_env.spec import array_of
-from aapt_env.starts import Start
+from aapt_env.snapshot import Snapshot
+from aapt_env.vector import AAPTVectorEnv, branch
 from aapt_env.world import World
 
 
@@ -22,16 +22,19 @@ class AAPTEnv(gym.Env):
 
     Observation: the last RGB frame, uint8 [H, W, 3]; all k frames of the step are in `info["frames"]` [k, H, W, 3]
     ([1, H, W, 3] at reset). Action: the game's own control, held for the k frames. `metadata["render_fps"]` counts
-    steps per second.
+    steps per second. It is one row of what `AAPTVectorEnv` has many of.
 
-    Reward: a world without an outcome head never invents one: reward 0.0, terminated False and
-    `info["reward_source"] = "none"`.
+    Reward and termination come from the outcome head that was trained with the world, or from `reward_fn`;
+    `info["reward_source"]` says "learned" or "reward_fn". A world without either never invents a reward: it is 0.0,
+    terminated is False and `info["reward_source"]` is "none".
 
     Args:
         game: whose world, looked up in checkpoints/ and then in runs/.
-        checkpoint: a checkpoint folder instead.
+        checkpoint: a checkpoint folder instead, or a repository on a Hub (`org/name`).
         device: auto, cpu, cuda or cuda:N.
         render_mode: "rgb_array" or None.
+        reward_fn: pays instead of the learned head: (frames uint8 [1, k, H, W, 3], controls float32 [1, width]), torch
+            tensors on the device, -> rewards [1], or (rewards [1], ended [1]).
 
     Raises:
         ValueError: no checkpoint, or a damaged one; no GPU for cuda.
@@ -50,23 +53,25 @@ class AAPTEnv(gym.Env):
         checkpoint: str | None = None,
         device: str = "auto",
         render_mode: str | None = None,
+        reward_fn: RewardFn | None = None,
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(
                 f"render_mode={render_mode!r}; expected None or 'rgb_array' (wrap in HumanRendering)"
             )
-        loaded = checkpoints.read(find_checkpoint(checkpoint or game))
-        self.world = World(loaded, 1, pick(device))
-        self.spec_world, self.checkpoint_hash, self.folder = loaded.spec, loaded.hash, loaded.folder
-        spec = loaded.spec
+        self.dreams = Dreams(game, checkpoint, device, 1, reward_fn)
+        spec = self.spec_world = self.dreams.spec
+        self.checkpoint_hash, self.folder = self.dreams.hash, self.dreams.folder
         self.metadata = {**self.metadata, "render_fps": spec.steps_per_second}
         self.frame_fps, self.render_mode = spec.frame_fps, render_mode
         self.control_names = spec.control.names
         self.action_space = spec.control.action_space()
         self.observation_space = gym.spaces.Box(0, 255, (spec.height, spec.width, 3), np.uint8)
-        self.shown: np.ndarray | None = None  # the last frame
-        self.scene: dict[str, str] = {}
-        self.seed = 0
+
+    @property
+    def world(self) -> World:
+        """The networks and their memory."""
+        return self.dreams.world
 
     @property
     def starts(self) -> int:
@@ -95,91 +100,59 @@ class AAPTEnv(gym.Env):
         options = options or {}
         if not isinstance(options, dict):
             raise ValueError(f"reset options {options!r}; expected {{'start': ..., 'scene': ...}}")
-        unknown = sorted(set(options) - {"start", "scene"}, key=str)
+        unknown = sorted(set(options) - set(OPTIONS), key=str)
         if unknown:
             raise ValueError(f"reset options {unknown} unknown; expected 'start' and 'scene'")
-        scene = options.get("scene") or {}
-        if not isinstance(scene, dict):
-            raise ValueError(
-                f"scene {scene!r}; expected {{attribute: value}} out of {self.spec_world.scenes}"
-            )
-        start, index = self.choose(options.get("start"), scene)
-        self.seed = int(self.np_random.integers(2**62))
-        frames = self.world.reset(0, start, self.seed)
-        self.shown, self.scene = frames[-1], dict(start.scene)
+        wanted, scene = options.get("start"), options.get("scene")
+        frames = self.dreams.begin([0], [self.np_random], [wanted], scene)[0]
         info = self.info(frames)
-        if index is not None:
+        index = int(self.dreams.start[0])
+        if index >= 0:
+            start = self.world.starts[index]
             info["start"] = {
                 "index": index, "seed": start.seed, "scene": dict(start.scene), "controls": start.controls.tolist(),
             }  # fmt: skip
-        return self.shown.copy(), info
-
-    def choose(self, start: Any, scene: dict[str, str]) -> tuple[Start, int | None]:
-        """The start that reset's options ask for, and its index."""
-        spec, starts = self.spec_world, self.world.starts
-        if start is not None and not isinstance(start, (int, np.integer)):
-            picture = array_of(start)
-            full = {name: values[0] for name, values in spec.scenes.items()} | scene
-            spec.scene_row(full)
-            shape = (spec.height, spec.width, 3)
-            if picture.shape != shape or picture.dtype != np.uint8:
-                raise ValueError(
-                    f"start picture {picture.shape} {picture.dtype}; expected uint8 {shape}, "
-                    f"or an index below {len(starts)}"
-                )
-            none = np.zeros((0, spec.control.width), np.float32)
-            return Start(frames=picture[None], controls=none, seed=0, scene=full), None
-        known = {name: values[0] for name, values in spec.scenes.items()}
-        spec.scene_row(known | scene)
-        if start is not None:
-            if not 0 <= start < len(starts):
-                raise ValueError(
-                    f"start {start}; this checkpoint has starts 0 to {len(starts) - 1}"
-                )
-            wrong = {n: v for n, v in scene.items() if starts[start].scene[n] != v}
-            if wrong:
-                raise ValueError(
-                    f"start {start} has scene {starts[start].scene}, which contradicts {wrong}; leave one out"
-                )
-            return starts[start], int(start)
-        fits = [i for i, s in enumerate(starts) if scene.items() <= s.scene.items()]
-        if not fits:
-            raise ValueError(
-                f"no start has scene {scene}; leave an attribute out, or give a picture as 'start'"
-            )
-        index = fits[int(self.np_random.integers(len(fits)))]
-        return starts[index], index
+        return frames[-1].copy(), info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Advance by one latent: k frames under one control.
 
         Raises:
-            ResetNeeded: before the first reset.
+            ResetNeeded: before the first reset, or after an episode has terminated.
             ValueError: the action is outside the space.
         """
-        if self.shown is None:
-            raise ResetNeeded("step before reset; call env.reset(seed=...) first")
+        self.need("step")
+        if self.dreams.over[0]:
+            raise ResetNeeded("step after the episode has terminated; call env.reset() first")
         row = self.spec_world.control.to_row(action)
-        frames = self.world.step(row[None])[0].cpu().numpy()
-        self.shown = frames[-1]
-        return self.shown.copy(), 0.0, False, False, self.info(frames)
+        made = self.dreams.step(torch.from_numpy(row[None]).to(self.world.device))
+        frames, over = made.frames[0].cpu().numpy(), bool(made.ended[0])
+        self.dreams.over[0] = over
+        info = self.info(frames)
+        if self.world.outcome is not None:
+            info["termination_probability"] = float(made.ending[0])
+        return frames[-1].copy(), float(made.rewards[0]), over, False, info
+
+    def need(self, verb: str) -> None:
+        """Raises ResetNeeded before the first reset."""
+        if not self.dreams.begun[0]:
+            raise ResetNeeded(f"{verb} before reset; call env.reset(seed=...) first")
 
     def info(self, frames: np.ndarray) -> dict[str, Any]:
         """What every reset and step tell."""
         return {
             "frames": frames.copy(),
-            "scene": dict(self.scene),
-            "seed": self.seed,
-            "reward_source": "none",
+            "scene": self.spec_world.scene_of(self.dreams.scene[0]),
+            "seed": int(self.world.seeds[0]),
+            "reward_source": self.dreams.source,
         }
 
     def render(self) -> np.ndarray | None:
         """The last frame, uint8 [H, W, 3], with render_mode="rgb_array"."""
         if self.render_mode is None:
             return None
-        if self.shown is None:
-            raise ResetNeeded("render before reset; call env.reset(seed=...) first")
-        return self.shown.copy()
+        self.need("render")
+        return self.dreams.shown[0].cpu().numpy().copy()
 
     def policy(self) -> Player | None:
         """The checkpoint's own player, (observation, info) -> action, from frames alone; None when it carries none."""
@@ -193,32 +166,35 @@ class AAPTEnv(gym.Env):
             tuple(sorted(map(key_code, keys))): action for keys, action in table.items() if keys
         }
 
-    def clone_state(self, include_rng: bool = True) -> dict[str, Any]:
-        """All that the future depends on, as ALE names it; `restore_state` goes back to it exactly."""
-        state = {
-            "checkpoint": self.checkpoint_hash, "world": self.world.state(),
-            "shown": self.shown, "scene": dict(self.scene), "seed": self.seed,
-        }  # fmt: skip
-        if include_rng:
-            state["rng"] = self.np_random.bit_generator.state
-        return state
+    def clone_state(self, include_rng: bool = True) -> Snapshot:
+        """All that the future depends on, as ALE names it; `restore_state` goes back to it exactly.
 
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Go back to what `clone_state` gave.
+        Its `save(path)` writes a safetensors file, which `Snapshot.load(path)` reads in another process.
+        """
+        return self.dreams.snapshot([self.np_random] if include_rng else [])
+
+    def restore_state(self, state: Snapshot) -> None:
+        """Go back to what `clone_state` gave; on a CPU the frames that follow are the same to the bit.
 
         Raises:
-            ValueError: a state of another world, or no state.
+            ValueError: a state of another checkpoint, batch size or precision, a damaged one, or none.
         """
-        made_by = state.get("checkpoint") if isinstance(state, dict) else None
-        if made_by != self.checkpoint_hash:
-            raise ValueError(
-                f"the state is of checkpoint {made_by!s:.12}, this world is {self.checkpoint_hash:.12}; "
-                "restore it in an env of the checkpoint that it was cloned from"
-            )
-        self.world.load(state["world"])
-        self.shown, self.scene, self.seed = state["shown"], dict(state["scene"]), state["seed"]
-        if "rng" in state:
-            self.np_random.bit_generator.state = state["rng"]
+        for rng in self.dreams.restore(state):
+            self.np_random = rng
+
+    def fork(self, n: int, noise: str = "same") -> AAPTVectorEnv:
+        """A vector env of n rows that all go on from this very moment; this env stays where it is.
+
+        Args:
+            n: futures, 1 or more.
+            noise: "same": equal controls, equal futures. "split": every row makes up its own, whatever n is.
+
+        Raises:
+            ResetNeeded: before the first reset.
+            ValueError: n or noise make no sense.
+        """
+        self.need("fork")
+        return branch(self.dreams, 0, self.np_random, n, noise, self.render_mode)
 
 
 def key_code(name: str) -> int:

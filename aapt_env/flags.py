@@ -18,3 +18,13 @@ def sentence(error: BaseException) -> str:
         named = [str(f) for f in (error.filename, error.filename2) if f is not None]
         return " ".join(": ".join([*named, error.strerror]).split())
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def square(size: int | None, height: int | None, width: int | None) -> tuple[int, int]:
+    """(height, width) in pixels, from --size or from --height and --width."""
+    if size is not None and (height is not None or width is not None):
+        raise ValueError("--size is for square frames: give either --size, or --height and --width")
+    if (height is None) != (width is None):
+        raise ValueError("--height and --width go together; --size N is short for both")
+    size = 64 if size is None else size
+    return (size, size) if height is None or width is None else (height, width)

@@ -1,22 +1,30 @@
 """Games by name, at frame rhythm; and the wrapper that gives any of them the dream's rhythm.
 
-`driving` (ours, in `games/aapt_games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
+`driving` (ours, in `games/aapt_games`), the name of a plugin (an installed package with an entry point in the group
+`aapt_env.games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from aapt_env import pixels
 from aapt_env.paths import ensure_games, folder_name
+from aapt_env.pixels import PixelView
 from aapt_env.spec import ControlSpec, WorldSpec
 
 __all__ = [
     "HoldControl",
+    "PixelView",
     "control_mask",
     "describe",
     "folder_name",
@@ -25,22 +33,44 @@ __all__ = [
     "make_held",
     "world_spec",
 ]
+PLUGINS = "aapt_env.games"  # the entry point group of games in other packages
 
 
-def known_games() -> dict[str, str]:
-    """{name: "module:Class"} of our own games; empty where the games package is not installed."""
+@dataclass(frozen=True)
+class Known:
+    """A game that goes by a name of its own."""
+
+    entry: str  # "module:Class"
+    source: str  # the package that brings it
+
+
+def known_games() -> dict[str, Known]:
+    """{name: Known}: ours, where the games package is installed, then plugins. No game is imported for it."""
     ensure_games()
     try:
-        return dict(importlib.import_module("aapt_games").GAMES)
+        ours = dict(importlib.import_module("aapt_games").GAMES)
     except ModuleNotFoundError as error:
         if error.name != "aapt_games":
             raise
-        return {}
+        ours = {}
+    found = {name: Known(entry, "aapt-env") for name, entry in ours.items()}
+    for point in sorted(entry_points(group=PLUGINS)):
+        source = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+        found.setdefault(point.name, Known(point.value, source))
+    return found
 
 
 def describe() -> dict[str, str]:
-    """{name: one line about it} of our own games."""
-    return {name: _first_line(load_entry(entry)) for name, entry in known_games().items()}
+    """{name: one line about it} of all known games; why, where one cannot be loaded."""
+    lines = {}
+    for name, known in known_games().items():
+        try:
+            lines[name] = _first_line(load_entry(known.entry))
+        except (
+            Exception
+        ) as error:  # somebody else's module: whatever is wrong with it, the others are listed
+            lines[name] = f"cannot be loaded: {type(error).__name__}: {error}"
+    return lines
 
 
 def load_entry(entry: str) -> Any:
@@ -64,6 +94,14 @@ def load_entry(entry: str) -> Any:
         raise ValueError(f"{entry!r}: module {module!r} has no {name!r}") from error
 
 
+def load_own(entry: str) -> Any:
+    """`load_entry` of something of the user's: the current folder is searched first."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+        importlib.invalidate_caches()
+    return load_entry(entry)
+
+
 def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
     """Make a game whose observations are RGB frames.
 
@@ -81,7 +119,7 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
     """
     kind, _, rest = name.partition(":")
     if kind == "gym" and rest:
-        return _gym(rest, height, width)
+        return pixels.make(rest, height, width)
     if kind == "dream" and rest:
         return _dream(rest)
     games = known_games()
@@ -91,7 +129,13 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
             f"unknown game {name!r}; known: {known}; any Gymnasium environment is written gym:ID, "
             "such as gym:CarRacing-v3, and a trained world dream:NAME"
         )
-    return load_entry(games[name])(height=height, width=width)
+    try:
+        return load_entry(games[name].entry)(height=height, width=width)
+    except ImportError as error:
+        raise ValueError(
+            f"game {name!r} (of {games[name].source}) needs {error.name or error}, which is not installed: "
+            f"pip install 'aapt-env[{name}]', or what {games[name].source} says"
+        ) from error
 
 
 def make_held(name: str, height: int = 64, width: int = 64, k: int = 4) -> gym.Env:
@@ -145,10 +189,16 @@ def control_mask(spec: WorldSpec) -> np.ndarray:
         print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
         return none
     game.reset(seed=0)
-    mask = getattr(game.unwrapped, "control_mask", None)
-    found = none if mask is None else np.asarray(mask(), bool)
+    found = shown_controls(game, none)
     game.close()
     return found
+
+
+def shown_controls(game: gym.Env, none: np.ndarray) -> np.ndarray:
+    """[H, W] bool: the mask that a game, just reset, supplies itself; `none` where it supplies none."""
+    if not game.has_wrapper_attr("control_mask"):
+        return none
+    return np.asarray(game.get_wrapper_attr("control_mask")(), bool)
 
 
 class HoldControl(gym.Wrapper):
@@ -196,78 +246,22 @@ class HoldControl(gym.Wrapper):
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
 
 
-class PixelView(gym.Wrapper):
-    """Any environment as a game: RGB frames of one size for observations, Box controls in [-1, 1].
-
-    Frames are the observations where those are images, else what `render()` draws. A Box control is scaled by its
-    largest bound, so that 0 stays 0, and clipped into the Box.
-
-    Args:
-        env: observations uint8 [H', W'(, 1 or 3)], or `render_mode="rgb_array"`.
-        height: pixels of a frame.
-        width: pixels of a frame.
-
-    Raises:
-        ValueError: neither images nor rgb_array; or an unbounded Box of controls.
-    """
-
-    def __init__(self, env: gym.Env, height: int, width: int):
-        super().__init__(env)
-        self.height, self.width = height, width
-        self.observation_space = gym.spaces.Box(0, 255, (height, width, 3), np.uint8)
-        self._image = _is_image(env.observation_space)
-        if not self._image and env.render_mode != "rgb_array":
-            raise ValueError(
-                f"{env} has neither image observations nor an rgb_array render mode; "
-                "wrap it so that it shows pixels"
-            )
-        self._bounds = None
-        box = env.action_space
-        if isinstance(box, gym.spaces.Box):
-            if not box.is_bounded():
-                raise ValueError(f"{env}: controls {box}; expected finite bounds: clip them")
-            self._bounds = box.low, box.high, np.maximum(np.abs(box.low), np.abs(box.high))
-            self.action_space = gym.spaces.Box(-1.0, 1.0, box.shape, np.float32)
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Reset the environment and show its first frame."""
-        obs, info = self.env.reset(seed=seed, options=options)
-        return self._frame(obs), info
-
-    def step(self, action):
-        """Step the environment and show its frame."""
-        if self._bounds is not None:
-            low, high, scale = self._bounds
-            action = np.clip(np.asarray(action) * scale, low, high).astype(low.dtype)
-        obs, reward, terminated, truncated, info = self.env.step(action)
-        return self._frame(obs), float(reward), terminated, truncated, info
-
-    def _frame(self, obs) -> np.ndarray:
-        import cv2  # here, so that importing this module stays quick
-
-        image = np.asarray(obs if self._image else self.env.render())
-        if image.ndim == 2 or image.shape[2] == 1:
-            image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-        if image.shape[:2] == (self.height, self.width):
-            return image.astype(np.uint8)  # a copy
-        size = (self.width, self.height)
-        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
+def replayable(name: str) -> bool:
+    """Whether a game can be made beside a dream that names it, without importing what a stranger's file chose."""
+    kind, _, rest = name.partition(":")
+    if kind != "gym":
+        return name in known_games()
+    return rest in gym.registry or (":" not in rest and pixels.home(rest) is not None)
 
 
-def _is_image(space: gym.Space) -> bool:
-    """Whether observations are grey or RGB images."""
-    shape = space.shape or ()
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
-    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8 and fits
-
-
-def _gym(env_id: str, height: int, width: int) -> gym.Env:
-    """Any Gymnasium environment as a game."""
-    try:
-        env = gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
-    except (gym.error.Error, ImportError) as error:
-        raise ValueError(f"gym:{env_id}: Gymnasium cannot make it: {error}") from error
-    return PixelView(env, height, width)
+def repeats(env: gym.Env) -> bool:
+    """Whether a game at frame rhythm is a function of its seed: some seed late, or not at all."""
+    looks = []
+    for seed in (1, 2, 1):
+        obs, _ = env.reset(seed=seed)
+        env.action_space.seed(0)
+        looks.append([obs, env.step(env.action_space.sample())[0]])
+    return bool(np.array_equal(looks[0], looks[2]))
 
 
 def _dream(name: str) -> gym.Env:

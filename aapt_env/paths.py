@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,8 +17,8 @@ CONFIG = "config.json"  # what makes a folder a checkpoint
 
 
 def folder_name(game: str) -> str:
-    """A game's name as a folder: `gym:ALE/Pong-v5` -> `gym-ALE-Pong-v5`."""
-    return game.replace(":", "-").replace("/", "-")
+    """A game's name as a folder: `gym:ALE/Pong-v5` -> `gym-ALE-Pong-v5`; never a path to elsewhere."""
+    return re.sub(r"[:/\\\x00]", "-", game).lstrip(".") or "-"
 
 
 def data_dir(game: str) -> Path:
@@ -53,7 +54,8 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     """The checkpoint folder of a game, a run or a path.
 
     Args:
-        name_or_path: a game's name (`driving`), a checkpoint folder, or a run folder with a `checkpoint` in it.
+        name_or_path: a game's name (`driving`), a checkpoint folder, a run folder with a `checkpoint` in it, or a
+            repository on a Hub (`org/name`), which is fetched.
 
     Returns:
         A folder that has a `config.json`.
@@ -73,6 +75,10 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     for place in places:
         if (place / CONFIG).is_file():
             return place
+    from aapt_env import hub  # here, since it knows this module
+
+    if hub.is_repo(name):
+        return hub.pull(name)
     raise ValueError(_not_found(name, given, places))
 
 

@@ -50,8 +50,9 @@ def strict(cls, data: dict, where: str):
 class KeyBinding:
     """One key combination and what it does to the control.
 
-    Discrete: holding `keys` chooses action `index` (the longest combination held wins). MultiBinary: sets element
-    `index`. Box: adds `value` to element `index` (the sum is clipped to the space).
+    Discrete: holding `keys` chooses action `index` (the longest combination held wins); without any keys, `index` is
+    what happens while none is held. MultiBinary: sets element `index`. Box: adds `value` to element `index` (the sum is
+    clipped to the space).
     """
 
     keys: tuple[str, ...]  # names as pygame.key.name gives them: "left", "a", "space"
@@ -86,6 +87,7 @@ class ControlSpec:
     names: tuple[str, ...] = ()  # one per element
     keymap: tuple[KeyBinding, ...] = ()
     settings: dict[str, float] = dataclasses.field(default_factory=dict)  # numbers of the encoder
+    rest: tuple[float, ...] = ()  # of a Box, what someone who touches nothing says; zeros without
 
     def __post_init__(self):
         if not (isinstance(self.kind, str) and self.kind.isidentifier()):
@@ -100,6 +102,11 @@ class ControlSpec:
         object.__setattr__(self, "keymap", bindings)
         object.__setattr__(self, "names", tuple(self.names))
         _check_settings(self.settings)
+        object.__setattr__(self, "rest", tuple(map(float, self.rest)))
+        if self.rest:
+            if self.space != "Box":
+                raise ValueError(f"control rest {self.rest!r} is for a Box; this is {self.space}")
+            self.to_row(self.rest)
         if len(self.names) not in (0, self.size) or not all(isinstance(n, str) for n in self.names):
             raise ValueError(
                 f"control names {self.names!r}; expected none, or a text for each of {self.size} elements"
@@ -112,8 +119,8 @@ class ControlSpec:
     def of(cls, env: gym.Env) -> ControlSpec:
         """Read the control of any Gymnasium env: its action space, and what else it, or a wrapper around it, says.
 
-        That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without) and
-        `control_settings`.
+        That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without),
+        `control_settings` and `control_rest`.
         """
 
         def told(name: str, otherwise: Any) -> Any:
@@ -130,6 +137,7 @@ class ControlSpec:
             names=names,
             keymap=keymap,
             settings=dict(told("control_settings", {})),
+            rest=tuple(told("control_rest", ())),
         )
         if isinstance(space, gym.spaces.Discrete):
             return cls(space="Discrete", size=int(space.n), **about)
@@ -186,12 +194,18 @@ class ControlSpec:
         )
 
     def neutral(self):
-        """The control of someone who touches nothing."""
-        return self.from_row(np.zeros(self.width, np.float32))
+        """The control of someone who touches nothing: rest, zeros, or the Discrete action that is bound to no key."""
+        return self.from_row(self._idle())
+
+    def _idle(self) -> np.ndarray:
+        if self.rest:
+            return np.array(self.rest, np.float32)
+        idle = [b.index for b in self.keymap if not b.keys and self.space == "Discrete"]
+        return np.full(self.width, idle[0] if idle else 0, np.float32)
 
     def from_keys(self, held: set[str]):
         """The control for the keys held down (pygame key names)."""
-        row = np.zeros(self.width, np.float32)
+        row = self._idle()
         longest = 0
         for b in self.keymap:
             if not set(b.keys) <= held:

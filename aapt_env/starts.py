@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from aapt_env.spec import WorldSpec
+from aapt_env.spec import WorldSpec, array_of
 
 PREFIX = 4  # latents of real video before the first dreamt one
 JPEG = [
@@ -47,6 +48,58 @@ class Start:
                 f"start controls {controls}; expected [{needed} or more, {spec.control.width}] for {shape[0]} frames"
             )
         spec.scene_row(self.scene)
+
+
+def choose(
+    wanted: Any, scene: Any, starts: list[Start], spec: WorldSpec, rng: np.random.Generator
+) -> tuple[Start, int]:
+    """The start that reset's options ask for, and its index; -1 for a picture.
+
+    Args:
+        wanted: an index, an RGB frame uint8 [H, W, 3], or None for any start.
+        scene: {attribute: value} that it must have, or None; a picture takes it as its own, and the first value of what
+            is left out.
+        starts: the checkpoint's.
+        spec: the world's.
+        rng: draws where several fit.
+
+    Raises:
+        ValueError: an index out of range, a picture of another size, a scene that no start has.
+    """
+    scene = {} if scene is None else scene
+    if not isinstance(scene, dict):
+        raise ValueError(f"scene {scene!r}; expected {{attribute: value}} out of {spec.scenes}")
+    full = {name: values[0] for name, values in spec.scenes.items()} | scene
+    spec.scene_row(full)
+    if wanted is None:
+        fits = [i for i, start in enumerate(starts) if scene.items() <= start.scene.items()]
+        if not fits:
+            raise ValueError(
+                f"no start has scene {scene}; leave an attribute out, or give a picture as 'start'"
+            )
+        index = fits[int(rng.integers(len(fits)))]
+        return starts[index], index
+    if not isinstance(wanted, (int, np.integer)):
+        return of_picture(array_of(wanted), full, spec, len(starts)), -1
+    if not 0 <= wanted < len(starts):
+        raise ValueError(f"start {wanted}; this checkpoint has starts 0 to {len(starts) - 1}")
+    wrong = {n: v for n, v in scene.items() if starts[wanted].scene[n] != v}
+    if wrong:
+        raise ValueError(
+            f"start {wanted} has scene {starts[wanted].scene}, which contradicts {wrong}; leave one out"
+        )
+    return starts[wanted], int(wanted)
+
+
+def of_picture(picture: np.ndarray, scene: dict[str, str], spec: WorldSpec, count: int) -> Start:
+    """A start of one frame, uint8 [H, W, 3]; the checkpoint has `count`. Raises ValueError: another size."""
+    shape = (spec.height, spec.width, 3)
+    if picture.shape != shape or picture.dtype != np.uint8:
+        raise ValueError(
+            f"start picture {picture.shape} {picture.dtype}; expected uint8 {shape}, or an index below {count}"
+        )
+    none = np.zeros((0, spec.control.width), np.float32)
+    return Start(frames=picture[None], controls=none, seed=0, scene=scene)
 
 
 def pack(starts: list[Start]) -> dict[str, Tensor]:

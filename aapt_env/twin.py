@@ -22,6 +22,7 @@ class Twin:
         self.control = spec.control
         self.frames = np.zeros((1, 1, 1, 3), np.uint8)  # [F, H, W, 3] of the last step
         self.info: dict = {}  # the game's own, of the last step
+        self.reward, self.terminated = 0.0, False  # of the last step
         self.over = False
 
     def stand(self, start: dict, rows: list[np.ndarray]) -> None:
@@ -47,10 +48,13 @@ class Twin:
         """Advance by one latent; after its end the game stands on its last frame."""
         if self.over:
             self.frames = np.repeat(self.frames[-1:], len(self.frames), axis=0)
+            self.reward, self.terminated = 0.0, False
             return
-        _, _, terminated, truncated, self.info = self.game.step(self.control.from_row(row))
+        _, self.reward, self.terminated, truncated, self.info = self.game.step(
+            self.control.from_row(row)
+        )
         self.frames = self.info["frames"]
-        self.over = bool(terminated or truncated)
+        self.over = bool(self.terminated or truncated)
 
     def close(self) -> None:
         """Release the game."""

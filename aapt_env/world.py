@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +15,19 @@ from aapt_env.device import fast_bf16
 from aapt_env.model.cache import RingCache
 from aapt_env.model.rollout import noise_at, step
 from aapt_env.starts import Start
+
+GROUP = 8  # rows whose episodes can begin in one pass
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A start as the networks know it; on the device."""
+
+    latents: Tensor  # [1 + n, C, h, w]
+    controls: Tensor  # [n, k, width], those between the latents
+    scene: Tensor  # [attributes] int64
+    decoder: list[Tensor]  # its state after the start
+    shown: np.ndarray  # uint8 [1, H, W, 3], the last frame as decoded
 
 
 class World:
@@ -27,6 +41,9 @@ class World:
 
     Attributes:
         passes: forward passes of the generator so far, those over prefixes left out. One per latent.
+        outcome: the head that reads reward and termination; None in a world that has not learned them.
+        reward: float32 [B], what the last step paid, summed over its k frames; zeros without `outcome`.
+        ending: float32 [B], the probability that the episode ended with it; zeros without `outcome`.
     """
 
     def __init__(
@@ -48,14 +65,18 @@ class World:
         )
         self.generator = copy.deepcopy(checkpoint.generator).to(self.device, dtype)
         self.vae = copy.deepcopy(checkpoint.vae).to(self.device)
-        for network in (self.generator, self.vae):
-            network.eval().requires_grad_(False)
+        self.outcome = copy.deepcopy(checkpoint.outcome)
+        for network in (self.generator, self.vae, self.outcome):
+            if network is not None:
+                network.to(self.device).eval().requires_grad_(False)
         self.vae.decoder.to(dtype)
         self.passes = 0
         self.cache = self.empty(batch)
         self.previous = torch.zeros(batch, *self.spec.latent_shape, device=self.device)
         self.decoder = self.vae.start(batch, *self.spec.latent_shape[1:])
         self.seeds = torch.zeros(batch, dtype=torch.int64, device=self.device)
+        self.reward = self.ending = torch.zeros(batch, device=self.device)
+        self.beginnings: dict[int, tuple[Start, Beginning]] = {}
 
     @torch.inference_mode()
     def empty(self, batch: int) -> RingCache:
@@ -68,43 +89,81 @@ class World:
         trunk = self.generator.trunk
         return RingCache(trunk.rope, trunk.scene(scene), self.generator.config.window)
 
-    @torch.inference_mode()
     def reset(self, row: int, start: Start, seed: int) -> np.ndarray:
-        """Begin an episode in one row; no other row changes, and the row's bits depend on no other.
+        """Begin an episode in one row; see `reset_rows`. Returns uint8 [1, H, W, 3]."""
+        return self.reset_rows([row], [start], [seed])[0]
 
-        The start's frames run through cache and decoder. Their latents are real; a pass each writes what the generator
-        would remember of them.
+    @torch.inference_mode()
+    def reset_rows(self, rows: list[int], starts: list[Start], seeds: list[int]) -> np.ndarray:
+        """Begin an episode in each of `rows`; no other row changes, and a row's bits depend on no other.
+
+        A start's frames run through cache and decoder. Their latents are real; a pass each writes what the generator
+        would remember of them. Rows r and s share these passes where r // 8 == s // 8: each has its own place in a
+        batch of always the same size, so that its bits are the same however many begin at once.
 
         Args:
-            row: 0 ... batch - 1.
-            start: from `starts`, or a user's picture as a start of one frame.
-            seed: of the noise; 0 ... 2**62 - 1.
+            rows: different ones out of 0 ... batch - 1.
+            starts: one per row, from `starts`, or a user's picture as a start of one frame.
+            seeds: of the noise, one per row; 0 ... 2**62 - 1.
 
         Returns:
-            The last frame as the decoder gives it, uint8 [1, H, W, 3].
+            The last frame of each as the decoder gives it, uint8 [n, 1, H, W, 3].
 
         Raises:
-            ValueError: the start's frames are of another size, or its scene is not this world's.
+            ValueError: a start's frames are of another size, or its scene is not this world's.
         """
+        found = [self.beginning(start) for start in starts]
+        together: dict[tuple[int, int], list[int]] = {}
+        for i, row in enumerate(rows):
+            together.setdefault((row // GROUP, len(found[i].controls)), []).append(i)
+        for some in together.values():
+            self.begin([rows[i] for i in some], [found[i] for i in some], [seeds[i] for i in some])
+        return np.stack([each.shown for each in found])
+
+    def beginning(self, start: Start) -> Beginning:
+        """Encode and decode a start; once for each of the world's own.
+
+        Raises:
+            ValueError: as `reset_rows`.
+        """
+        known = self.beginnings.get(id(start))
+        if known is not None and known[0] is start:
+            return known[1]
         spec = self.spec
         start.check(spec)
-        scene = torch.from_numpy(spec.scene_row(start.scene))[None].to(self.device)
         frames = torch.from_numpy(start.frames.copy())[None].to(self.device)
         latents = self.vae.encode(frames)  # [1, 1 + n, C, h, w]
-        cache, seeds = self.ring(scene), torch.tensor([seed], device=self.device)
         count = latents.shape[1] - 1
         last = start.controls[len(start.controls) - count * spec.k :].astype(np.float32)
-        controls = torch.from_numpy(last).to(self.device)
-        for i in range(count):
-            control = controls[i * spec.k : (i + 1) * spec.k][None]
-            noise = noise_at(seeds, cache.age + 1, spec.latent_shape)
-            step(self.generator, latents[:, i], control, noise, cache)
+        controls = torch.from_numpy(last).to(self.device).view(count, spec.k, spec.control.width)
+        scene = torch.from_numpy(spec.scene_row(start.scene)).to(self.device)
         shown, decoder = self.vae.decode(latents)
-        self.cache.put(row, cache)
-        self.previous[row], self.seeds[row] = latents[0, -1], seed
-        for mine, new in zip(self.decoder, decoder, strict=True):
-            mine[row] = new[0]
-        return shown[0, -1, -1:].cpu().numpy()
+        memory = [state[0] for state in decoder]
+        made = Beginning(latents[0], controls, scene, memory, shown[0, -1, -1:].cpu().numpy())
+        if any(start is mine for mine in self.starts):
+            self.beginnings[id(start)] = start, made
+        return made
+
+    def begin(self, rows: list[int], found: list[Beginning], seeds: list[int]) -> None:
+        """Begin episodes in rows of one group, whose starts have equally many latents."""
+        size = min(GROUP, self.batch)
+        places = [row % size for row in rows]
+
+        def placed(parts: list[Tensor]) -> Tensor:
+            out = parts[0].new_zeros(size, *parts[0].shape)
+            out[places] = torch.stack(parts)
+            return out
+
+        latents, controls = placed([b.latents for b in found]), placed([b.controls for b in found])
+        seeds_at = placed([torch.tensor(seed, device=self.device) for seed in seeds])
+        cache = self.ring(placed([b.scene for b in found]))
+        for i in range(controls.shape[1]):
+            noise = noise_at(seeds_at, cache.age + 1, self.spec.latent_shape)
+            step(self.generator, latents[:, i], controls[:, i], noise, cache)
+        self.cache.put(rows, cache, places)
+        self.previous[rows], self.seeds[rows] = latents[places, -1], seeds_at[places]
+        for i, mine in enumerate(self.decoder):
+            mine[rows] = torch.stack([b.decoder[i] for b in found])
 
     @torch.inference_mode()
     def step(self, rows: np.ndarray | Tensor) -> Tensor:
@@ -132,8 +191,11 @@ class World:
             )
         noise = noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
         control = held(controls, self.spec.k)[:, 0]
-        self.previous = step(self.generator, self.previous, control, noise, self.cache)
+        features: list[Tensor] = []
+        self.previous = step(self.generator, self.previous, control, noise, self.cache, features)
         self.passes += 1
+        if self.outcome is not None:
+            self.reward, self.ending = (x[:, 0] for x in self.outcome(features[0]))
 
     @torch.inference_mode()
     def show(self) -> Tensor:
@@ -142,30 +204,45 @@ class World:
         return frames[:, 0]
 
     @torch.inference_mode()
+    def fork(self, rows: list[int]) -> World:
+        """A world of copies of `rows`, repeats allowed; it shares the networks, and nothing else."""
+        other, picks = copy.copy(self), torch.tensor(rows, device=self.device)
+        other.batch, other.passes, other.cache = len(rows), 0, self.cache.select(picks)
+        other.previous, other.seeds = self.previous[picks], self.seeds[picks]  # indexing copies
+        other.decoder = [memory[picks] for memory in self.decoder]
+        other.reward, other.ending = self.reward[picks], self.ending[picks]
+        return other
+
+    def parts(self) -> dict[str, Tensor]:
+        """All that the future depends on, by name; not copied."""
+        cache = self.cache
+        found = {f"cache/{name}": getattr(cache, name) for name in cache.STATE}
+        found |= {f"decoder/{i}": value for i, value in enumerate(self.decoder)}
+        return found | {"previous": self.previous, "seeds": self.seeds}
+
+    @torch.inference_mode()
     def state(self) -> dict[str, Tensor]:
         """A copy of all that the future depends on: cache, position, previous latent, decoder, seeds."""
-        parts = {f"cache/{name}": value for name, value in self.cache.state().items()}
-        parts |= {f"decoder/{i}": value.clone() for i, value in enumerate(self.decoder)}
-        return parts | {"previous": self.previous.clone(), "seeds": self.seeds.clone()}
+        return {name: value.clone() for name, value in self.parts().items()}
 
     @torch.inference_mode()
     def load(self, state: dict[str, Tensor]) -> None:
         """Go back to what `state()` gave; the frames that follow are the same to the bit on a CPU.
 
         Raises:
-            ValueError: a part is missing or of another shape: another batch size, or another world.
+            ValueError: a part is missing or of another shape or type: another batch size, precision, or world.
         """
-        for name, value in self.state().items():
-            got = tuple(state[name].shape) if name in state else None
-            if got != tuple(value.shape):
+        for name, mine in self.parts().items():
+            value = state.get(name)
+            if value is None or value.shape != mine.shape or value.dtype != mine.dtype:
+                got = None if value is None else f"{tuple(value.shape)} {value.dtype}"
                 raise ValueError(
-                    f"state {name}: expected {tuple(value.shape)}, got {got}; is it of another world?"
+                    f"state {name}: expected {tuple(mine.shape)} {mine.dtype}, got {got}; is it of another world?"
                 )
         self.cache.load(
             {n.removeprefix("cache/"): v for n, v in state.items() if n.startswith("cache/")}
         )
-        mine = {f"decoder/{i}": value for i, value in enumerate(self.decoder)}
-        mine |= {"previous": self.previous, "seeds": self.seeds}
+        mine = {n: v for n, v in self.parts().items() if not n.startswith("cache/")}
         new = {name: torch.empty_like(value).copy_(state[name]) for name, value in mine.items()}
         self.previous, self.seeds = new.pop("previous"), new.pop("seeds")
         self.decoder = list(new.values())

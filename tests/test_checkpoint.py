@@ -228,7 +228,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
     loaded = checkpoint.read(folder)
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
 
-    def full(tensors, path):
+    def full(tensors, path, about):
         if "starts" in path.name:
             raise checkpoint.SafetensorError("I/O error: No space left on device (os error 28)")
         save_file(tensors, path)

@@ -17,7 +17,12 @@ def calls(monkeypatch):
         "aapt_env.data.record": {"record": lambda **flags: seen.append(("record", flags))},
         "aapt_env.train.run": {"train": lambda **flags: seen.append(("train", flags))},
         "aapt_env.checkpoint": {"ship": lambda run, out: seen.append(("ship", run, out)) or out},
-        "aapt_env.games": {"describe": lambda: {"driving": "drive"}},
+        "aapt_env.games": {
+            "describe": lambda: {"driving": "drive", "maze": "get lost"},
+            "known_games": lambda: {
+                name: types.SimpleNamespace(source=f"of-{name}") for name in ("driving", "maze")
+            },
+        },
         "aapt_env.play": {"main": lambda words: seen.append(("play", words))},
         "aapt_env.evaluate": {"main": lambda words: seen.append(("eval", words)) or 3},
         "aapt_env.bench": {"main": lambda words: seen.append(("bench", words))},
@@ -68,7 +73,7 @@ def test_record_passes_every_flag_on(calls):
     expected = dict(
         game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
     )
-    expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0)
+    expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0, keys=None)
     assert calls == [("record", expected)]
 
 
@@ -110,7 +115,9 @@ def test_train_passes_every_flag_on(calls):
     expected = dict(
         game="driving", recipe="h100", stage="long", budget=1500.0, time_limit=540.0, resume=True
     )
-    expected |= dict(data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True)
+    expected |= dict(
+        data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True, dry_run=False
+    )
     assert calls == [("train", expected)]
 
 
@@ -149,11 +156,32 @@ def test_ship_takes_the_checkpoint_of_a_run(calls, tmp_path, capsys):
     assert "there" in capsys.readouterr().out
 
 
+def test_import_passes_every_flag_on(monkeypatch, capsys):
+    from aapt_env.data import Episodes, importing
+    from aapt_env.spec import ControlSpec, WorldSpec
+
+    spec = WorldSpec(game="a", height=8, width=8, control=ControlSpec(space="Discrete", size=1))
+    asked, made = [], Episodes(Path("d"), spec, None, [])
+    monkeypatch.setattr(importing, "import_", lambda **flags: asked.append(flags) or made)
+    line = "import a.mp4 --actions a.csv --name a --out d --fps 30 --size 128 --k 2 --max-seconds 9"
+    assert cli.main([*line.split(), "--keys", "k.toml", "--camera", "c", "--keep-good"]) == 0
+    expected = dict(source=Path("a.mp4"), actions=Path("a.csv"), name="a", out=Path("d"), fps=30)
+    expected |= dict(height=128, width=128, k=2, max_seconds=9.0, keys="k.toml", camera="c")
+    assert asked == [expected | dict(keep_good=True)]
+    assert "aapt train a --data d" in capsys.readouterr().out
+
+
+def test_import_of_nothing_is_one_sentence(capsys):
+    assert cli.main(["import", "nowhere.mp4"]) == 2
+    assert capsys.readouterr().err.startswith("aapt import: nowhere.mp4 is not there; expected")
+
+
 def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli.paths, "available_checkpoints", lambda: {"maze": tmp_path})
     assert cli.main(["games"]) == 0
     out = capsys.readouterr().out
-    assert "driving" in out and "gym:ID" in out and f"{tmp_path}" in out
+    assert "drive [of-driving; no world yet]" in out and "get lost [of-maze; world here]" in out
+    assert "gym:ID" in out and f"{tmp_path}" in out
 
 
 @pytest.mark.parametrize(
@@ -210,7 +238,7 @@ def test_a_wrong_command_line_exits_2(calls, capsys, line):
     assert capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["record", "train", "ship", "games"])
+@pytest.mark.parametrize("verb", ["record", "import", "train", "ship", "push", "pull", "games"])
 def test_help_of_every_verb(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])

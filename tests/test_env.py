@@ -226,7 +226,7 @@ def test_clone_and_restore_are_exact_whatever_happens_between(env, tiny):
         shown = one.render()
         again = [one.step(a)[4]["frames"] for a in (GO, BACK, GO)] + [drive(one, [GO])]
         assert all(np.array_equal(a, b) for a, b in zip(after, again, strict=True))
-        assert np.array_equal(shown, state["shown"])
+        assert np.array_equal(shown, state.tensors["shown"][0])
 
 
 def test_a_state_without_rng_leaves_the_generator_alone(env):

@@ -176,6 +176,8 @@ def test_our_games_are_described_and_made():
     assert set(games.describe()) == set(games.known_games())
     for name, line in games.describe().items():
         assert line
+        if name == "doom":  # needs ViZDoom: tests/games/test_doom.py
+            continue
         env = games.make_held(name, 64, 72)
         obs, info = env.reset(seed=1)
         assert obs.shape == (64, 72, 3) and set(info["scene"]) == set(env.unwrapped.scenes)

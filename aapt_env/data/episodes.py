@@ -182,11 +182,14 @@ def read_head(root: Path) -> tuple[WorldSpec, dict | None]:
         )
     try:
         head = json.loads(path.read_bytes())
-        if head["format"] != files.FORMAT:
-            raise ValueError(f"format {head['format']!r}; this version reads {files.FORMAT}")
-        return WorldSpec.from_dict(head["spec"]), head["recipe"]
+        newer = head["format"]
+        if newer == files.FORMAT:
+            return WorldSpec.from_dict(head["spec"]), head["recipe"]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(_broken(path, str(error))) from error
+    raise ValueError(
+        f"{path}: format {newer!r}, this version of aapt_env reads {files.FORMAT}; update aapt_env to read it"
+    )
 
 
 def read_index(root: Path) -> list[Episode]:

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 
 from aapt_env.data import policies
+from aapt_env.data.episodes import read_head
 from aapt_env.data.writer import EpisodeWriter
-from aapt_env.games import make_held, world_spec
+from aapt_env.games import make_held
 from aapt_env.spec import WorldSpec
 
 
@@ -191,7 +193,7 @@ def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
-    spec = world_spec(env, recipe.game, recipe.k)
+    spec, _ = read_head(Path(out))
     _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None), halted)
 
 

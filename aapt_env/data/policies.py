@@ -8,16 +8,13 @@ reset.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable
 
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.games import load_entry
+from aapt_env.games import load_entry, load_own
 from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents
@@ -108,10 +105,7 @@ def load(policy: str, env: gym.Env) -> Callable:
             f"unknown policy {policy!r}; expected 'scripted', 'random' or 'module:function', a function of yours "
             "that takes a seed and returns a policy; several joined by '+' take turns"
         )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-        importlib.invalidate_caches()
-    return load_entry(policy)
+    return load_own(policy)
 
 
 def _own(env: gym.Env) -> str | None:

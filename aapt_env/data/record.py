@@ -23,15 +23,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from aapt_env import keymap
 from aapt_env.data import player, policies
 from aapt_env.data.episodes import read_index
 from aapt_env.data.files import DatasetWriteError
 from aapt_env.data.writer import EpisodeWriter
-from aapt_env.games import make_held, world_spec
+from aapt_env.games import make_held, repeats, world_spec
 
 DIED = (
     "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
     "run the same again, with fewer workers if memory is short"
+)
+UNSEEDED = (
+    "the same seed gives another episode the second time; recorded all the same, but a twin beside its dream goes "
+    "another way, and a recording that was stopped does not go on exactly as it would have"
 )
 GATHER_EVERY = 50  # new episodes, at least, between two rewritings of the metadata that covers all
 
@@ -66,6 +71,7 @@ def record(
     k: int = 4,
     max_seconds: float | None = 60,
     time_limit: float | None = None,
+    keys: str | None = None,
     progress: bool = True,
 ) -> Summary:
     """Record episodes of a game until the dataset has `frames` frames.
@@ -86,6 +92,7 @@ def record(
         k: frames per latent; each control is held for k frames.
         max_seconds: of game time; longer episodes are cut there. None means 60.
         time_limit: seconds after which no episode is begun.
+        keys: a keymap file, or "ask": the keys with which the world will be played. None for the game's own.
         progress: show a bar in frames and a line at the end.
 
     Returns:
@@ -100,6 +107,7 @@ def record(
     _check(frames, workers, seed, (height, width), max_seconds)
     with contextlib.closing(make_held(game, height, width, k)) as env:
         spec = world_spec(env, game, k)
+        spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
         recipe = player.Recipe(
             game=game,
             height=spec.height,
@@ -112,6 +120,8 @@ def record(
         writer = EpisodeWriter(out, spec, recipe=dataclasses.asdict(recipe), gather_every=0)
         plan = Plan.of(writer, recipe, frames, begun + (time_limit or float("inf")))
         before = plan.written
+        if game.startswith("gym:") and not before and not repeats(env):
+            print(f"{game}: {UNSEEDED}")
         with _gathered(writer), player.pool(workers, recipe, writer, env) as pool:
             _fill(plan, pool, workers, writer, _bar(game, frames, progress))
     summary = Summary(

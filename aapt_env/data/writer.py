@@ -115,6 +115,10 @@ class EpisodeWriter:
         if self._gather_every is not None:
             self.gather()
 
+    def __len__(self) -> int:
+        """One more than the greatest number of an episode there is."""
+        return self._next
+
     def __enter__(self) -> EpisodeWriter:
         return self
 

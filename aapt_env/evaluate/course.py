@@ -13,6 +13,7 @@ from aapt_env.checkpoint import Checkpoint
 from aapt_env.evaluate import camera, figures, measures, rollouts
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts, join
+from aapt_env.games import shown_controls
 from aapt_env.starts import Start
 from aapt_env.twin import Twin
 
@@ -56,8 +57,7 @@ class Course:
             self.mask = self.meter.mask
         elif self.twin is not None:
             self.twin.game.reset(seed=0)
-            shown = getattr(self.twin.game.unwrapped, "control_mask", None)
-            self.mask = self.mask if shown is None else shown()
+            self.mask = shown_controls(self.twin.game, self.mask)
 
     @property
     def starts(self) -> list[Start]:
@@ -119,7 +119,8 @@ class Course:
 
     def _idle(self, first: int, starts: list[Start]) -> Figures:
         spec, length = self.checkpoint.spec, self.latents(self.seconds)
-        rows = np.zeros((len(starts), length, spec.control.width), np.float32)
+        rest = spec.control.to_row(spec.control.neutral())
+        rows = np.tile(rest, (len(starts), length, 1))
         found = self.of("dream", self._dream(first, starts, rows))
         if self.twin is not None:
             game, _, _ = rollouts.play_games(self.twin, starts, length, 0, rows)

@@ -60,6 +60,11 @@ CHARTS = {  # file: (title, {metric: label}, lines)
         {"drift_ratio": "ratio"},
         (3.0,),
     ),
+    "reward": (
+        "error of the learned reward per latent",
+        {"reward_error": "dream", "reward_error_of_the_mean": "always the mean"},
+        (),
+    ),
     "camera": (
         "a camera's motion, realised over commanded",
         {"rotation_ratio_dream": "turns", "translation_ratio_dream": "steps"},

@@ -8,7 +8,7 @@ import torch
 
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.data import policies
-from aapt_env.games import make_game
+from aapt_env.games import make_game, replayable
 from aapt_env.spec import ControlSpec, WorldSpec
 from aapt_env.starts import Start
 from aapt_env.twin import Twin
@@ -19,6 +19,8 @@ VARIANTS = 6  # controls tried from one start, at most
 
 def find_game(spec: WorldSpec) -> tuple[Twin | None, str]:
     """The game behind a world, and why there is none where there is none."""
+    if not replayable(spec.game):
+        return None, f"{spec.game} is no game that is installed here"
     try:
         return Twin(make_game(spec.game, spec.height, spec.width), spec), ""
     except (ValueError, gym.error.Error) as error:

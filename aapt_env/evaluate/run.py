@@ -14,7 +14,7 @@ import tyro
 from aapt_env import checkpoint as checkpoints
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import pick
-from aapt_env.evaluate import camera, report, rollouts, sanity, stay, summary
+from aapt_env.evaluate import camera, outcome, report, rollouts, sanity, stay, summary
 from aapt_env.evaluate import meter as meters
 from aapt_env.evaluate.course import FORK, Course
 from aapt_env.evaluate.meter import Meter
@@ -24,6 +24,7 @@ from aapt_env.paths import find_checkpoint, run_dir
 from aapt_env.spec import WorldSpec
 
 NEEDS_GAME = "twin PSNR and SSIM, the VAE ceiling, motion, sharpness, control accuracy of the game, drift from the game"
+NEEDS_OUTCOME = "reward error by horizon, termination precision and recall"
 NEEDS_METER = "control accuracy, forks read back, drift in features, broken frames"
 
 
@@ -113,6 +114,8 @@ def evaluate(options: Eval) -> Metrics:
     twin, reason = rollouts.find_game(loaded.spec)
     if twin is None:
         left_out.append(f"no game to hold the dream against ({reason}); without: {NEEDS_GAME}")
+    if loaded.outcome is None:
+        left_out.append(f"no outcome head was trained, rewards are 0.0; without: {NEEDS_OUTCOME}")
     for line in left_out:
         print(f"left out: {line}")
     key = {
@@ -156,6 +159,10 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
         names = list(rollouts.variants(spec.control))
         within = spans(spec, [(0, 1), (1, 2), (2, FORK)])
         metrics |= stay.forks(forks, within, spec.control, names, f"after {seconds:g}s")
+    head = course.checkpoint.outcome
+    if head is not None and course.twin is not None:
+        within = spans(spec, summary.windows(min(outcome.SECONDS, seconds)))
+        metrics |= outcome.metrics(outcome.collect(course), within, float(head.threshold))
     if {"left", "right"} <= set(spec.control.names):
         metrics |= stay.steer(forks, list(rollouts.variants(spec.control)))
     if spec.control.kind == "camera" and "yaw" in spec.control.names:

@@ -186,10 +186,10 @@ class RingCache:
         self.age += 1
         self.prepare()
 
-    def put(self, row: int, other: RingCache) -> None:
-        """Make `row` what the one row of `other` is: a new episode begins there, and no other row changes."""
-        self.keys[:, row], self.values[:, row] = other.keys[:, 0], other.values[:, 0]
-        self.prefix[:, row], self.age[row] = other.prefix[:, 0], other.age[0]
+    def put(self, rows: list[int], other: RingCache, picks: list[int]) -> None:
+        """Make `rows` what rows `picks` of `other` are: new episodes begin there, and no other row changes."""
+        self.keys[:, rows], self.values[:, rows] = other.keys[:, picks], other.values[:, picks]
+        self.prefix[:, rows], self.age[rows] = other.prefix[:, picks], other.age[picks]
         self.prepare()
 
     def select(self, rows: Tensor) -> RingCache:

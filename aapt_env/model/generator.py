@@ -21,11 +21,28 @@ class Generator(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, seen) -> Tensor:
-        """The velocity at x; arguments as `Trunk.forward`. Returns [B, T, C, h, w] in the dtype of x."""
-        features, condition, _ = self.trunk(x, previous, controls, t, seen)
+    def forward(
+        self,
+        x: Tensor,
+        previous: Tensor,
+        controls: Tensor,
+        t: Tensor,
+        seen,
+        features: list[Tensor] | None = None,
+    ) -> Tensor:
+        """The velocity at x; arguments as `Trunk.forward`.
+
+        Args:
+            features: a list to which what the velocity is read from is added, [B, T, N, D]: for the outcome head.
+
+        Returns:
+            [B, T, C, h, w] in the dtype of x.
+        """
+        tokens, condition, _ = self.trunk(x, previous, controls, t, seen)
+        if features is not None:
+            features.append(tokens)
         shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
-        out = self.leave(modulate(features, shift, scale).to(self.leave.weight.dtype))
+        out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
         p, rows = self.config.patch, self.config.rows // self.config.patch
         v = rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=rows, p=p, q=p)
         return v.to(x.dtype)

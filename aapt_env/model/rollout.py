@@ -15,6 +15,7 @@ def step(
     controls: Tensor,
     noise: Tensor,
     cache: GrowingCache | RingCache,
+    features: list[Tensor] | None = None,
 ) -> Tensor:
     """Advance the world by one latent, in one forward pass that also writes the cache.
 
@@ -23,6 +24,7 @@ def step(
         controls: [B, k, width] the controls of the k frames to come.
         noise: [B, C, h, w] standard normal; the only randomness.
         cache: one position is appended per layer; its age grows by one.
+        features: a list to which this pass's features are added, [B, 1, N, D]: for the outcome head.
 
     Returns:
         [B, C, h, w] the next latent: x = z - v at t = 1.
@@ -33,7 +35,8 @@ def step(
     if previous.shape != noise.shape:
         raise ValueError(f"previous {tuple(previous.shape)} and noise {tuple(noise.shape)} differ")
     t = noise.new_ones(noise.shape[0], 1)
-    velocity = generator(noise[:, None], previous[:, None], controls[:, None], t, cache)[:, 0]
+    inputs = noise[:, None], previous[:, None], controls[:, None]
+    velocity = generator(*inputs, t, cache, features)[:, 0]
     cache.advance()
     return noise - velocity
 

@@ -34,13 +34,13 @@ class Play:
     """
 
     game: Annotated[str, arg(metavar="GAME")] = "driving"
-    """driving, or any other world that was trained; gym:ID plays a Gymnasium environment itself."""
+    """driving, gym:ID, or any other world that was trained; with --real the game itself."""
     real: bool = False
     """Play the game itself, not its dream. --game-itself is the same."""
     checkpoint: Annotated[
         str | None, unless("the world of that name, from checkpoints/ or runs/", "DIR")
     ] = None
-    """Folder of a checkpoint or a run."""
+    """Folder of a checkpoint or a run, or a repository on a Hub: org/name."""
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
     seed: Annotated[int | None, unless("a new one each time", "N")] = None
@@ -49,6 +49,8 @@ class Play:
     """Fix attributes of the scene: --scene time=night weather=rain."""
     start: Annotated[str | None, unless("one of the checkpoint's, by --seed", "START")] = None
     """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""
+    pose: Annotated[str | None, unless("keys and mouse", "FILE")] = None
+    """Of worlds whose control is a pose: a file of poses to replay (JSON, CSV, NPZ, BVH), or webcam."""
     frames: Annotated[int, unless("no limit in a window, 10 seconds without one", "N")] = 0
     """Stop after so many RGB frames."""
     record: bool = False
@@ -61,6 +63,8 @@ class Play:
     """Screen pixels per frame pixel, 1 to 64."""
     size: Annotated[int, arg(metavar="PIXELS")] = 256
     """Pixels of the game itself (--real), a multiple of 8."""
+    keys: Annotated[str | None, unless("the world's own", "FILE")] = None
+    """A keymap file (docs/your-own-game.md), or ask, to be asked for each key."""
     headless: bool = False
     """Write a video even where there is a display."""
 
@@ -74,6 +78,8 @@ class Play:
             scene=opening.parse_scene(self.scene),
             start=self.start,
             size=self.size,
+            keys=self.keys,
+            pose=self.pose,
             seed=random.randrange(10_000) if self.seed is None else self.seed,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import cv2
 import gymnasium as gym
 import numpy as np
 
-from aapt_env import games, paths
+from aapt_env import games, keymap, paths
+from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
-from aapt_env.play.session import Setup
-from aapt_env.spec import WorldSpec
+from aapt_env.play.session import Driver, Setup
+from aapt_env.spec import ControlSpec, WorldSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,14 @@ class Wanted:
     scene: dict[str, str] | None = None
     start: str | None = None  # number of a start, or an image file
     size: int = 256  # pixels of the game itself
+    keys: str | None = None  # a keymap file, or "ask"
     seed: int = 0
+    pose: str | None = None  # a file of poses to replay, or "webcam"
 
     @property
     def itself(self) -> bool:
         """Whether a game is opened rather than a world."""
-        return self.real or self.game.startswith("gym:")
+        return self.real
 
     @property
     def name(self) -> str:
@@ -75,7 +79,12 @@ def check(wanted: Wanted) -> None:
             names = ", ".join(sorted(known)) or "none: the package aapt_games is not installed"
             raise ValueError(f"unknown game {wanted.name!r}; known: {names}, and gym:ID")
         return
-    paths.find_checkpoint(wanted.checkpoint or wanted.name)
+    try:
+        paths.find_checkpoint(wanted.checkpoint or wanted.name)
+    except ValueError as error:
+        if wanted.checkpoint is None and games.replayable(wanted.name):
+            raise ValueError(f"{error}; --real plays the game itself") from error
+        raise
 
 
 def open_setup(wanted: Wanted) -> Setup:
@@ -118,6 +127,30 @@ class WorldPolicy:
         return self.player(obs, info)
 
 
+def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
+    """The hands that a game of ours brings; told what to replay.
+
+    Raises:
+        ValueError: --pose for a game without them, or a file that cannot be replayed.
+    """
+    entry = games.known_games().get(game)
+    named = entry and getattr(games.load_entry(entry), "hands_entry", None)
+    if not named:
+        if wanted.pose is not None:
+            raise ValueError(
+                f"--pose is for worlds whose control is a pose, such as puppet; this is {game}"
+            )
+        return None
+    hands = games.load_entry(named)()
+    if wanted.pose is not None:
+        hands.replay(wanted.pose, fps / k)
+    return hands
+
+
+def _script(control: ControlSpec, hands: Hands | None, seed: int) -> Driver:
+    return KeyScript(control, seed) if hands is None else HandScript(hands, control, seed)
+
+
 def _policy_of(world: Any) -> WorldPolicy | None:
     policy = world.policy()
     return None if policy is None else WorldPolicy(policy)
@@ -135,36 +168,46 @@ def _open_dream(wanted: Wanted) -> Setup:
         disable_env_checker=True,
     )
     world: Any = env.unwrapped
-    spec: WorldSpec = world.spec_world
+    spec = _with_keys(world.spec_world, wanted.keys)
     scene = _scene(wanted, spec)
 
     def make_twin() -> gym.Env:
         return games.make_game(spec.game, spec.height, spec.width)
 
+    hands = _hands(wanted, spec.game, spec.k, spec.frame_fps)
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         device=str(world.world.device),
         scene=scene,
         start=_start(wanted.start, spec),
-        policy=_policy_of(world),
-        script=KeyScript(spec.control, wanted.seed),
-        make_twin=make_twin if spec.game in games.known_games() else None,
+        policy=_policy_of(world) if hands is None else None,
+        script=_script(spec.control, hands, wanted.seed),
+        make_twin=make_twin if games.replayable(spec.game) else None,
     )
 
 
 def _open_game(wanted: Wanted) -> Setup:
     k = 4
     env = games.make_held(wanted.name, wanted.size, wanted.size, k)
-    spec = games.world_spec(env, wanted.name, k)
+    spec = _with_keys(games.world_spec(env, wanted.name, k), wanted.keys)
+    hands = _hands(wanted, wanted.name, k, spec.frame_fps)
+    own = hasattr(env.unwrapped, "driver_entry") and wanted.pose is None
     return Setup(
         env=env,
         spec=spec,
+        hands=hands,
         dream=False,
         scene=_scene(wanted, spec),
-        policy=GameDriver(env) if hasattr(env.unwrapped, "driver_entry") else None,
-        script=KeyScript(spec.control, wanted.seed),
+        policy=GameDriver(env) if own else None,
+        script=_script(spec.control, hands, wanted.seed),
     )
+
+
+def _with_keys(spec: WorldSpec, keys: str | None) -> WorldSpec:
+    """The spec with the player's own keys."""
+    return dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
 
 
 def _scene(wanted: Wanted, spec: WorldSpec) -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from aapt_env.play.hands import HandedInputs
 from aapt_env.play.inputs import Inputs
 from aapt_env.play.playhead import Meter
 from aapt_env.play.recorder import Recorder
@@ -98,7 +99,8 @@ class Runner:
             session = self._open_session()
             if self._make_recorder is not None:
                 self.recorder = self._make_recorder(session.setup)
-            self.inputs = Inputs(session.spec.control)
+            hands = session.setup.hands
+            self.inputs = HandedInputs(hands) if hands is not None else Inputs(session.spec.control)
             self.setup = session.setup
             try:
                 self._play(session)

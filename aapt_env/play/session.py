@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
+from aapt_env.play.hands import Hands
 from aapt_env.play.inputs import Sample
 from aapt_env.spec import WorldSpec
 from aapt_env.twin import Twin, frames_of
@@ -69,6 +70,7 @@ class Setup:
     policy: Driver | None = None
     script: Driver | None = None  # drives where there is no policy
     make_twin: Callable[[], gym.Env] | None = None  # the game at frame rhythm
+    hands: Hands | None = None  # the game's own way from keys to controls
 
 
 class Session:
@@ -100,11 +102,13 @@ class Session:
         for driver in (self.setup.policy, self.setup.script):
             if driver is not None:
                 driver.begin(self.seed)
+        if self.setup.hands is not None:
+            self.setup.hands.begin(self._standing())
         if self.twin is not None and self._start is not None:
             self.twin.stand(self._start, [])
         return self._keep(
             frames=self._frames()[-1:],
-            row=np.zeros(self.spec.control.width, np.float32),
+            row=self.spec.control.to_row(self.spec.control.neutral()),
             number=0,
             seconds=seconds,
             busy=time.perf_counter() - began,
@@ -186,6 +190,11 @@ class Session:
         if self.twin is not None:
             self.twin.close()
         self.setup.env.close()
+
+    def _standing(self) -> Any:
+        """The control that stands after a reset: the start's last, or what the game tells; None when nobody knows."""
+        controls = (self._start or {}).get("controls")
+        return controls[-1] if controls is not None and len(controls) else self._info.get("control")
 
     def _options(self) -> dict:
         options: dict[str, Any] = {}

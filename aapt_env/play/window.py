@@ -11,6 +11,7 @@ import pygame
 from pygame._sdl2 import controller
 
 from aapt_env.play import help_card, layout, paint
+from aapt_env.play.hands import Grab, HandedInputs
 from aapt_env.play.hud import Hud, HudState
 from aapt_env.play.inputs import Inputs
 from aapt_env.play.look import HINT, Look
@@ -66,6 +67,7 @@ class Window:
         self.hud: Hud | None = None
         self.pads: Pads | None = None
         self.look: Look | None = None
+        self.grab: Grab | None = None
         self.open = True
         self.smooth = True
         self.help = False
@@ -106,6 +108,8 @@ class Window:
         elif event.type == pygame.WINDOWFOCUSLOST and self.inputs:
             self.inputs.release_all(now)
             self._let_go()
+        elif self.grab is not None and self.grab.handle(event):
+            return
         elif self.look is not None and self.look.handle(event, now):
             return  # the next frame shows it; painting for every motion would cost one
         elif event.type in (pygame.VIDEORESIZE, pygame.VIDEOEXPOSE, NEWS):
@@ -177,7 +181,7 @@ class Window:
             seconds=frames / self.playhead.fps,
             score=latent.score if latent.paid else None,
             scene=latent.scene,
-            row=latent.row,
+            row=latent.row if self.grab is None else None,
             held=self.inputs.held(),
             driver=runner.driver,
             recording=recorder.frames / spec.frame_fps if recording else None,
@@ -240,7 +244,9 @@ class Window:
         setup = self.runner.setup
         assert setup is not None and self.runner.inputs is not None
         self.inputs = self.runner.inputs
-        self.hud, self.pads = Hud(setup.spec.control), Pads(self.inputs)
+        self.hud, self.pads = Hud(self.inputs.control), Pads(self.inputs)
+        if isinstance(self.inputs, HandedInputs):
+            self.grab = Grab(self.inputs.hands, self._place)
         self.look = Look(self.inputs, pygame.mouse.set_relative_mode)
         if self.look.axes:
             self._toast, self._toast_until = HINT, self.clock() + TOAST
@@ -299,6 +305,14 @@ class Window:
     def _frame_size(self) -> layout.Size:
         assert self.runner.setup is not None
         return self.runner.setup.spec.width, self.runner.setup.spec.height
+
+    def _place(self, at: tuple[int, int]) -> tuple[float, float] | None:
+        """A point of the window -> units of half the frame's shorter side, y up; None beside it."""
+        for rect in layout.pictures(self._size(), self._frame_size(), 1 + self._twin):
+            if rect.collidepoint(at):
+                unit = min(rect.size) / 2
+                return (at[0] - rect.centerx) / unit, (rect.centery - at[1]) / unit
+        return None
 
     def _fit(self, pictures: int) -> None:
         """Give the window the size that suits so many pictures, unless the player chose another."""

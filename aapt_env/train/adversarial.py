@@ -17,7 +17,7 @@ from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import LatentClips
 from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import average
+from aapt_env.train.diffusion import average, teacher_forced
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.loop import Losses, Stage, Turn
@@ -64,6 +64,7 @@ class Adversarial:
         0.0  # weight of staying near the weights begun with; falls to 0 in `anchored` steps
     )
     anchored: int = 200
+    keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     ema: float = 0.99
     forcing: Forcing = Forcing()
 
@@ -140,7 +141,7 @@ class AdversarialStage(Stage):
         c = self.config
         lead = int(dice.pick.choice(c.leads))
         length = lead + c.length
-        apart = min(c.length, self.train.longest - length) if c.wrong_controls else 0
+        apart = max(0, min(c.length, self.train.longest - length)) if c.wrong_controls else 0
         episodes, starts = self.train.windows(dice, c.batch, length + apart)
         clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))
@@ -205,6 +206,19 @@ class AdversarialStage(Stage):
             astray = self.astray(match)
             loss, found["anchor"] = versus + pull * astray, astray.detach()
         yield loss, found
+        if self.config.keep:
+            miss = self.forgotten(dice)
+            yield self.config.keep * miss, {"keep": miss.detach()}
+
+    def forgotten(self, dice: Dice) -> Tensor:
+        """Mean squared error of one teacher-forced pass from pure noise, on clips of its own.
+
+        It holds what the critic does not ask for: that a control does what it did in the game.
+        """
+        clip = self.train.sample(dice, self.config.batch, self.config.length)
+        noise = dice.normal(*clip.latents[:, 1:].shape)
+        velocity = teacher_forced(self.generator, noise, clip, noise.new_ones(len(noise)))
+        return (noise - velocity - clip.latents[:, 1:]).square().mean()
 
     def astray(self, match: Match) -> Tensor:
         """Mean squared distance of the fakes from what the weights begun with make of the same noise and past."""

@@ -14,14 +14,16 @@ def beginnings(episodes: Episodes, indices: list[int], seed: int) -> list[Start]
     """Starts out of episodes `indices`: of those with room for a dream where there are any.
 
     Raises:
-        ValueError: no episode is as long as a start.
+        ValueError: no episode is as long as a latent.
     """
-    k, span = episodes.spec.k, PREFIX * episodes.spec.k
+    k = episodes.spec.k
+    longest = max(episode.length for episode in episodes.index) - 1
+    span = min(PREFIX * k, longest // k * k)  # shorter starts where the game is over sooner
+    if not span:
+        raise ValueError(f"no episode has the {1 + k} frames of a latent; record longer ones")
     pools = [[i for i in indices if episodes.index[i].length > least] for least in (2 * span, span)]
     pools += [[i for i in range(len(episodes)) if episodes.index[i].length > span]]
-    pool = next(filter(None, pools), None)
-    if pool is None:
-        raise ValueError(f"no episode has the {span + 1} frames of a start; record longer ones")
+    pool = next(filter(None, pools))
     dice, found = Dice.of(seed, "starts", 0), []
     for n in range(STARTS):
         i = pool[n % len(pool)]

@@ -30,13 +30,41 @@ class FrameClips:
     def sample(self, dice: Dice, batch: int, latents: int) -> Tensor:
         """[B, 1 + latents*k, H, W, 3] uint8, uniform over all windows."""
         span = 1 + latents * self.k
-        room = np.maximum(self.lengths - span + 1, 0)
-        if not room.sum():
-            raise ValueError(f"no episode has {span} frames; record longer ones")
+        episodes, starts = draw(dice, batch, self.lengths, span, "frames")
+        return torch.from_numpy(np.stack(list(map(self._cut, episodes, starts, [span] * batch))))
+
+    def _cut(self, episode: int, start: int, span: int) -> np.ndarray:
+        """`span` frames; past the episode's end those of the next."""
+        cut = self.frames[episode][start : start + span]
+        while len(cut) < span:
+            episode += 1
+            cut = np.concatenate([cut, self.frames[episode][: span - len(cut)]])
+        return cut
+
+
+def draw(
+    dice: Dice, batch: int, lengths: np.ndarray, span: int, unit: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of `span`, uniform over all: their episodes and starts.
+
+    Where most of what was recorded lies in episodes shorter than that, windows run over into the next one: a game of
+    short episodes is learned with its new beginnings.
+
+    Raises:
+        ValueError: all episodes together are shorter.
+    """
+    room = np.maximum(lengths - span + 1, 0)
+    if 2 * lengths[room > 0].sum() >= lengths.sum():
         episodes = dice.pick.choice(len(room), batch, p=room / room.sum())
-        starts = [int(dice.pick.integers(room[e])) for e in episodes]
-        clips = [self.frames[e][s : s + span] for e, s in zip(episodes, starts, strict=True)]
-        return torch.from_numpy(np.stack(clips))
+        return episodes, np.array([int(dice.pick.integers(room[e])) for e in episodes])
+    total, first = int(lengths.sum()), np.concatenate([[0], lengths.cumsum()[:-1]])
+    if total < span:
+        raise ValueError(
+            f"all episodes together have {total} {unit}, fewer than {span}; record more"
+        )
+    places = dice.pick.integers(total - span + 1, size=batch)
+    episodes = np.searchsorted(first, places, side="right") - 1
+    return episodes, places - first[episodes]
 
 
 @dataclass(frozen=True)
@@ -47,6 +75,10 @@ class EncodedEpisode:
     alone: Tensor  # [T, C, h, w] float16; the last frame of each latent, encoded alone
     controls: Tensor  # [T - 1, k, width] float32; controls[i] made latents[i + 1]
     scene: Tensor  # [attributes] int64
+    rewards: Tensor | None = (
+        None  # [T - 1], rewards[i] was paid while latents[i + 1] was made; None: nothing was
+    )
+    ended: bool = False  # the game ended it, with its last latent
 
 
 class LatentClips:
@@ -64,6 +96,11 @@ class LatentClips:
         ).to(device)
         self.scene = torch.stack([e.scene for e in episodes]).to(device)
         self.lengths = np.array([len(e.latents) for e in episodes])
+        paid = [
+            torch.zeros(len(e.latents) - 1) if e.rewards is None else e.rewards for e in episodes
+        ]
+        self.rewards = torch.cat([torch.nn.functional.pad(r, (1, 0)) for r in paid]).to(device)
+        self.ended = np.array([e.ended for e in episodes])
         self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
 
     @property
@@ -76,18 +113,27 @@ class LatentClips:
         return self.at(*self.windows(dice, batch, length), length)
 
     def windows(self, dice: Dice, batch: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Episodes and starts of `batch` such windows. Raises ValueError: no episode is as long."""
-        room = np.maximum(self.lengths - length, 0)
-        if not room.sum():
-            raise ValueError(f"no episode has {length + 1} latents; record longer ones")
-        episodes = dice.pick.choice(len(room), batch, p=room / room.sum())
-        return episodes, np.array([dice.pick.integers(room[e]) for e in episodes])
+        """Episodes and starts of `batch` such windows. Raises ValueError: there are not as many latents."""
+        return draw(dice, batch, self.lengths, length + 1, "latents")
 
     def at(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Clip:
         """The windows that start at latent `starts` of `episodes`."""
-        rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
-        rows = rows.to(self.latents.device)
+        rows = self.rows(episodes, starts, length)
         latents = self.latents[rows]
         latents[:, 0] = self.alone[rows[:, 0]]
         scene = self.scene[torch.from_numpy(episodes).to(rows.device)]
         return Clip(latents.float(), self.controls[rows[:, 1:]], scene)
+
+    def rows(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        """[B, 1 + T] places of those windows in `latents`."""
+        rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
+        return rows.to(self.latents.device)
+
+    def outcomes(
+        self, episodes: np.ndarray, starts: np.ndarray, length: int
+    ) -> tuple[Tensor, Tensor]:
+        """Rewards [B, T] and endings [B, T] bool of those windows."""
+        rewards = self.rewards[self.rows(episodes, starts, length)[:, 1:]]
+        ended = np.zeros((len(episodes), length), bool)
+        ended[:, -1] = self.ended[episodes] & (starts + length == self.lengths[episodes] - 1)
+        return rewards, torch.from_numpy(ended).to(rewards.device)

@@ -30,7 +30,8 @@ class Dreamer:
         obeyed: Callable[[np.ndarray, np.ndarray], float] | None = None,
     ):
         self.vae, self.given, self.obeyed = vae, given, obeyed
-        self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, clips.longest))
+        most = clips.longest if clips.longest > given else int(clips.lengths.sum()) - 1
+        self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, most))
 
     @torch.no_grad()
     def latents(self, generator: Generator, clip: Clip | None = None) -> Tensor:

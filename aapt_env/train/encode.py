@@ -71,10 +71,16 @@ def encode_all(
 
 
 def episode(episodes: Episodes, index: int, tensors: dict[str, torch.Tensor]) -> EncodedEpisode:
-    """Latents beside the controls that made them."""
+    """Latents beside the controls that made them, and what these were paid."""
     k, count = episodes.spec.k, len(tensors["latents"]) - 1
     controls = torch.from_numpy(np.ascontiguousarray(episodes.controls(index)[: count * k]))
     scene = torch.from_numpy(episodes.spec.scene_row(episodes.index[index].scene))
+    paid = torch.from_numpy(np.ascontiguousarray(episodes.rewards(index)[: count * k]))
     return EncodedEpisode(
-        tensors["latents"], tensors["alone"], controls.unflatten(0, (count, k)).float(), scene
+        tensors["latents"],
+        tensors["alone"],
+        controls.unflatten(0, (count, k)).float(),
+        scene,
+        paid.unflatten(0, (count, k)).sum(1),
+        episodes.terminated(index),
     )

@@ -11,8 +11,10 @@ from aapt_env.train import state
 from aapt_env.train.recipes import STAGES, Recipe
 
 SIZES = (
-    "size k channels fold encoder decoder patch dim depth heads window".split()
+    "size width k channels fold encoder decoder patch dim depth heads window".split()
 )  # the same throughout a run
+
+LEAVES = ("polish", "outcome", "imitate")  # stages that nothing is built upon
 
 
 @dataclass
@@ -100,7 +102,8 @@ class RunFolder:
     def begin(self, stage: str | None, resume: bool) -> None:
         """Write run.json, and forget what a stage that starts over, and those built upon it, had learned."""
         if stage is not None and not resume:
-            built_upon = STAGES[STAGES.index(stage) : -1] if stage != STAGES[-1] else (stage,)
+            after = STAGES[STAGES.index(stage) : -1]
+            built_upon = (stage,) if stage in LEAVES else after
             stale = [name for name in built_upon if self.state_of(name).is_file()]
             for name in stale:
                 self.state_of(name).unlink()

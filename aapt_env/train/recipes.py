@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aapt_env.games import load_own
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import WorldSpec
@@ -12,9 +13,19 @@ from aapt_env.train.adversarial import Adversarial
 from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
 from aapt_env.train.imitate import Imitate
+from aapt_env.train.outcome import Outcome
 from aapt_env.train.polish import Polish
 
-STAGES = ("autoencode", "diffusion", "consistency", "adversarial", "long", "polish", "imitate")
+STAGES = (
+    "autoencode",
+    "diffusion",
+    "consistency",
+    "adversarial",
+    "long",
+    "polish",
+    "outcome",
+    "imitate",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +33,11 @@ class Recipe:
     """Data, sizes and stages. Shares of the stages add up to 1."""
 
     name: str
-    size: int  # frame height and width in pixels
+    size: int  # frame height in pixels, and width where that is not given
     frames: int  # RGB frames to record when there is no dataset
     max_seconds: float  # longest recorded episode
     budget: float  # seconds, when --budget is not given
+    width: int | None = None  # pixels
     k: int = 4
     channels: int = 16
     fold: int = 4  # pixels the VAE folds into channels, each way
@@ -42,6 +54,7 @@ class Recipe:
     adversarial: Adversarial
     long: Adversarial
     polish: Polish
+    outcome: Outcome
     imitate: Imitate
 
     def __post_init__(self):
@@ -50,6 +63,11 @@ class Recipe:
             raise ValueError(
                 f"recipe {self.name}: shares of the stages add up to {total}, expected 1"
             )
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.size, self.width or self.size
 
     def sizes(self, spec: WorldSpec) -> tuple[WorldSpec, TrunkConfig, VAEConfig]:
         """A game's or dataset's spec as this recipe's world has it, and the sizes of its networks."""
@@ -96,7 +114,8 @@ def smoke() -> Recipe:
         consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
         adversarial=Adversarial(share=0.1, steps=3, batch=2, length=6, given=3),
         long=Adversarial(share=0.05, steps=3, batch=2, length=6, leads=(0, 6), overlap=2, given=3),
-        polish=Polish(share=0.05, steps=3, batch=2, latents=2),
+        polish=Polish(share=0.03, steps=3, batch=2, latents=2),
+        outcome=Outcome(share=0.02, steps=3, batch=4, length=6, given=3, width=8, checks=2),
         imitate=Imitate(share=0.05, steps=3, batch=8, width=8),
     )
 
@@ -110,12 +129,13 @@ def cpu() -> Recipe:
         max_seconds=45,
         budget=2 * 3600,
         depth=4,
-        autoencode=Autoencode(share=0.2),
+        autoencode=Autoencode(share=0.19),
         diffusion=Diffusion(share=0.38, batch=16),
         consistency=Consistency(share=0.04, batch=16),
         adversarial=Adversarial(share=0.19, batch=16),
         long=Adversarial(share=0.11, batch=16, leads=(0, 14, 28, 42), overlap=6),
         polish=Polish(share=0.06),
+        outcome=Outcome(share=0.01),
         imitate=Imitate(share=0.02),
     )
 
@@ -139,12 +159,13 @@ def h100() -> Recipe:
         depth=6,
         heads=5,
         window=14,
-        autoencode=Autoencode(share=0.3, batch=32, latents=4),
+        autoencode=Autoencode(share=0.29, batch=32, latents=4),
         diffusion=Diffusion(share=0.24, batch=64, length=16, shift=6.0),
         consistency=Consistency(share=0.1, batch=64, length=16, shift=6.0),
         adversarial=Adversarial(share=0.2, batch=32, length=16),
         long=Adversarial(share=0.1, batch=32, length=16, leads=(0, 16, 32, 64), overlap=6),
         polish=Polish(share=0.04, batch=32, latents=4),
+        outcome=Outcome(share=0.01, batch=64, length=16),
         imitate=Imitate(share=0.02),
     )
 
@@ -153,7 +174,21 @@ RECIPES: dict[str, Callable[[], Recipe]] = {"smoke": smoke, "tiny": tiny, "cpu":
 
 
 def recipe(name: str) -> Recipe:
-    """Raises ValueError: an unknown name, with the known ones."""
-    if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    """A recipe by its name, or by that of a function of yours.
+
+    Args:
+        name: one of RECIPES, or `module:function`, the current folder searched first.
+
+    Raises:
+        ValueError: an unknown name, with the known ones; or a function that gives no Recipe.
+    """
+    if name in RECIPES:
+        return RECIPES[name]()
+    if ":" not in name:
+        raise ValueError(
+            f"unknown recipe {name!r}; there are {', '.join(RECIPES)}, auto, and module:function, a function of yours"
+        )
+    made = load_own(name)()
+    if not isinstance(made, Recipe):
+        raise ValueError(f"recipe {name!r} gives {type(made).__name__}; expected a Recipe")
+    return made

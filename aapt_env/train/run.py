@@ -20,6 +20,7 @@ from aapt_env.device import fast_bf16, pick
 from aapt_env.games import control_mask
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE
 from aapt_env.paths import data_dir, run_dir
@@ -33,9 +34,11 @@ from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
+from aapt_env.train.outcome import OutcomeStage
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
+HELD = 16  # latents that are held out at least
 GENERATED = STAGES[1:5]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
 
@@ -53,12 +56,13 @@ def train(
     seed: int = 0,
     compile: bool = False,
     watch: Callable | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
     Args:
         game: as everywhere: driving, gym:ID or dream:NAME.
-        recipe: a name, or a Recipe of one's own.
+        recipe: a name, `auto` (measures the machine first), `module:function`, or a Recipe of one's own.
         stage: only this stage.
         budget: seconds for all stages; None for the recipe's.
         time_limit: seconds after which this call stops, resumable and playable.
@@ -69,18 +73,29 @@ def train(
         seed: of weights, noise and the order of clips.
         compile: whether the diffusion stage's passes go through torch.compile.
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
+        dry_run: with recipe `auto`, print the plan and stop.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
     """
     begun = time.monotonic()
     deadline = begun + time_limit if time_limit else float("inf")
-    training = Training(
-        game, recipe, budget, Path(out or run_dir(game)), device, seed, compile, watch
-    )
+    data, out = Path(data or data_dir(game)), Path(out or run_dir(game))
+    if dry_run and recipe != "auto":
+        raise ValueError(
+            f"--dry-run shows the plan of --recipe auto; recipe {recipe!r} measures nothing"
+        )
+    if recipe == "auto":
+        from aapt_env.train import auto  # here, since it builds the stages that this module runs
+
+        recipe = auto.choose(game, data, out, budget, device, dry_run)
+        if dry_run:
+            return
+        budget = recipe.budget
+    training = Training(game, recipe, budget, out, device, seed, compile, watch)
     folder = training.folder
     names = folder.plan(stage, resume)
-    if not training.open_data(Path(data or data_dir(game)), deadline):
+    if not training.open_data(data, deadline):
         print("stopped by the time limit while recording; the same with --resume goes on")
         return
     folder.begin(stage, resume)
@@ -131,7 +146,7 @@ class Training:
             recording.write_text(where)
             left = deadline - time.monotonic()
             made = record(
-                game=self.folder.game, out=data, frames=r.frames, height=r.size, width=r.size, k=r.k,
+                game=self.folder.game, out=data, frames=r.frames, height=r.frame[0], width=r.frame[1], k=r.k,
                 max_seconds=r.max_seconds, workers=min(os.cpu_count() or 1, 1 + r.frames // 10_000),
                 time_limit=None if left == float("inf") else max(left, 1.0),
             )  # fmt: skip
@@ -140,20 +155,34 @@ class Training:
             recording.unlink()
         self.episodes = Episodes.open(data)
         spec = self.episodes.spec
-        if (spec.height, spec.width, spec.k) != (r.size, r.size, r.k):
+        if (spec.height, spec.width, spec.k) != (*r.frame, r.k):
             raise ValueError(
                 f"{data} has frames of {spec.height}x{spec.width} with k={spec.k}; recipe {r.name!r} wants "
-                f"{r.size}x{r.size} with k={r.k}: record again, or choose another recipe"
+                f"{r.frame[0]}x{r.frame[1]} with k={r.k}: record again, or choose another recipe (auto takes any)"
             )
         if len(self.episodes) < 2:
             raise ValueError(
                 f"{data} has {len(self.episodes)} episodes; training needs 2 or more, one of them held out: record on"
             )
-        self.train_indices, self.held_indices = self.episodes.split()
+        if max(episode.length for episode in self.episodes.index) < 1 + 2 * r.k:
+            raise ValueError(
+                f"{data}: no episode has two latents of {r.k} frames; record with --k 1 and train with --recipe auto, "
+                "or take a game that is not over as soon"
+            )
+        self.train_indices, self.held_indices = self.split()
         self.spec, self.sizes, coder = r.sizes(spec)
         torch.manual_seed(self.folder.seed)
         self.vae = VAE(coder).to(self.device)
         return True
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """(train, held-out) episodes; of very short ones more are held out, so that windows fit in."""
+        share, needed = 0.05, 1 + HELD * self.recipe.k
+        parts = self.episodes.split(share)
+        while share < 0.4 and sum(self.episodes.index[i].length for i in parts[1]) < needed:
+            share *= 2
+            parts = self.episodes.split(share)
+        return parts
 
     def decoded(self, part: str) -> list:
         """The frames of the train or held-out episodes, decoded once."""
@@ -220,8 +249,22 @@ class Training:
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
+        if name == "outcome":
+            torch.manual_seed(self.folder.seed + 4)
+            rest = self.generator(self.last_generated()), self.clips, self.held
+            return OutcomeStage(r.outcome, self.outcome_head(), *rest)
         torch.manual_seed(self.folder.seed + 2)  # whatever was built before it in this process
         return self.contest(name, getattr(r, name))
+
+    def last_generated(self) -> str:
+        """The latest stage whose weights can play, which is what the checkpoint holds."""
+        done = [name for name in GENERATED if self.folder.state_of(name).is_file()]
+        return done[-1] if done else GENERATED[-1]
+
+    def outcome_head(self) -> OutcomeHead:
+        """A new outcome head."""
+        c = self.recipe.outcome
+        return OutcomeHead(self.sizes, c.width, c.bins).to(self.device)
 
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
         """The adversarial stage, from consistency and diffusion weights; or the long one, from where that one ended."""
@@ -259,6 +302,10 @@ class Training:
             psnr = held_out_psnr(self.vae.eval(), held, self.device)
             ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
             print(f"VAE on held-out episodes: {psnr:.2f} dB")
+        if isinstance(stage, OutcomeStage) and done:
+            found = json.dumps(stage.calibration())
+            (self.folder.path / name / "calibration.json").write_text(found)
+            print(f"outcome on held-out episodes: {found}")
         return done
 
     def write(self, name: str, before: bool) -> None:
@@ -273,8 +320,13 @@ class Training:
             trained = [n for n in GENERATED if self.folder.complete(n)]
             if trained and not before:
                 self.write_checkpoint(trained[-1])
-        elif name == "imitate" and (self.checkpoint / "config.json").is_file():
-            self.write_policy()
+                if self.folder.complete("outcome"):  # it reads features, which know no decoder
+                    self.write_outcome()
+        elif (self.checkpoint / "config.json").is_file():
+            if name == "imitate":
+                self.write_policy()
+            elif name == "outcome" and self.folder.complete(name):
+                self.write_outcome()
 
     def write_checkpoint(self, stage: str) -> None:
         """Write the stage's averaged weights as a world that plays."""
@@ -295,6 +347,12 @@ class Training:
         )
         own = self.folder.path / stage / "checkpoint"  # to be measured beside the other stages
         shutil.copytree(self.checkpoint, own, dirs_exist_ok=True)
+
+    def write_outcome(self) -> None:
+        """Add the outcome head to the checkpoint."""
+        head = self.outcome_head()
+        state.load_module(self.folder.state_of("outcome"), "outcome", head)
+        checkpoint.save_outcome(self.checkpoint, head)
 
     def write_policy(self) -> None:
         """Add the cloned player to the checkpoint."""

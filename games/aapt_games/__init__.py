@@ -1,10 +1,12 @@
-"""Simulators that record the episodes: plain numpy and OpenCV Gymnasium environments."""
+"""Simulators that record the episodes: Gymnasium environments, in plain numpy and OpenCV but for doom."""
 
 import gymnasium
 
 GAMES = {
+    "doom": "aapt_games.doom:DoomEnv",
     "driving": "aapt_games.driving:DrivingEnv",
     "explorer": "aapt_games.explorer:ExplorerEnv",
+    "puppet": "aapt_games.puppet:PuppetEnv",
 }
 
 for name, entry in GAMES.items():

@@ -139,7 +139,7 @@ def test_rows_reset_on_their_own():
         kv = made.trunk.scene(scene)
         cache = RingCache(made.trunk.rope, kv, 3)
         forced(made, cache, latents[:, :5], noise[:, :4], controls[:, :4])
-        cache.put(1, RingCache(made.trunk.rope, [(k[1:], v[1:]) for k, v in kv], 3))
+        cache.put([1], RingCache(made.trunk.rope, [(k[1:], v[1:]) for k, v in kv], 3), [0])
         mixed = forced(made, cache, latents[:, 4:], noise[:, 4:], controls[:, 4:])
         fresh = RingCache(made.trunk.rope, kv, 3)
         again = forced(made, fresh, latents[:, 4:], noise[:, 4:], controls[:, 4:])

@@ -231,6 +231,21 @@ def test_the_anchor_pulls_back_and_is_lifted():
         Adversarial(share=1, anchor=1.0, leads=(0, 5))
 
 
+def test_what_diffusion_taught_can_be_kept():
+    made = stage(keep=3.0)
+    match = made.batch(Dice.of(0, "x", 0))
+    (_, first), (loss, found) = made.generator_losses(match, Dice.of(0, "x", 1))
+    assert "generator" in first and loss.item() == pytest.approx(3 * found["keep"].item())
+    assert len(list(stage().generator_losses(match, Dice.of(0, "x", 1)))) == 1
+    with torch.no_grad():
+        for p in made.generator.leave.parameters():
+            p.zero_()
+    real = made.train.latents[1:].float().square().mean().item()
+    assert made.forgotten(Dice.of(0, "x", 1)).item() == pytest.approx(real + 1, rel=0.2), (
+        "noise itself"
+    )
+
+
 def test_the_critic_begins_from_the_diffusion_weights():
     made = stage()
     made.critic.start_from(made.generator)

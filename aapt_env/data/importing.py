@@ -1,0 +1,315 @@
+"""`aapt import`: videos, with or without their inputs, become an episode dataset that trains like a recorded one."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from aapt_env import keymap
+from aapt_env.data import files, footage, foreign, inputs
+from aapt_env.data.episodes import Episodes
+from aapt_env.data.footage import Clock, Trouble
+from aapt_env.data.inputs import Inputs
+from aapt_env.data.writer import EpisodeWriter
+from aapt_env.spec import ControlSpec, WorldSpec
+
+UNCONDITIONAL = ControlSpec(
+    space="Discrete", size=1, names=("nothing",)
+)  # a world without controls
+GOOD = "--keep-good goes on with what is good"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Take:
+    """One recording to import: a stretch of a video, the inputs on its clock, and what was paid."""
+
+    name: str
+    video: Clock
+    inputs: Inputs | None = None
+    begin: float = 0.0  # seconds of the video
+    end: float = float("inf")
+    rewards: tuple[np.ndarray, np.ndarray] | None = None  # (times, rewards)
+    terminated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How frames are taken."""
+
+    fps: int
+    size: tuple[int, int]  # (height, width) in pixels
+    k: int
+    max_seconds: float  # of one episode
+
+
+@dataclass
+class Judge:
+    """Told of all that is wrong: the first thing ends the import, or, to keep the good part, each is noted."""
+
+    keep: bool
+    notes: int = 0
+
+    def __call__(self, sentence: str) -> None:
+        """Raises ValueError unless the good part is kept."""
+        if not self.keep:
+            raise ValueError(f"{sentence}; {GOOD}")
+        self.notes += 1
+        tqdm.write(f"left out: {sentence}")
+
+
+def import_(
+    source: Path,
+    actions: Path | None = None,
+    name: str | None = None,
+    out: Path | None = None,
+    fps: int | None = None,
+    height: int = 64,
+    width: int = 64,
+    k: int = 4,
+    max_seconds: float = 60.0,
+    keys: str | None = None,
+    camera: str | None = None,
+    keep_good: bool = False,
+) -> Episodes:
+    """Make an episode dataset of videos that others made; see `aapt import --help`.
+
+    Args:
+        source: a video; a folder of videos, each with a table of the same name beside it or none with any; the folder
+            of a LeRobot v3 dataset; or that of a Minari dataset.
+        actions: the table of a single video.
+        name: the world's name; the source's by default.
+        out: the dataset's folder; data/NAME by default. It must not hold one.
+        fps: frames per second of the dataset; None for the source's.
+        height: pixels; frames are brought to the size by the rule of `pixels`.
+        width: pixels.
+        k: frames per latent.
+        max_seconds: longer recordings become several episodes.
+        keys: a keymap file, or "ask": the keys with which the world will be played.
+        camera: which video of a LeRobot dataset; its first by default.
+        keep_good: leave out what is wrong instead of stopping at it.
+
+    Returns:
+        The dataset, opened.
+
+    Raises:
+        ValueError: whatever is wrong with the source: names the file and the frame. Nothing is left behind.
+        DatasetWriteError: the dataset's folder cannot be written.
+    """
+    from aapt_env.games import known_games
+    from aapt_env.paths import data_dir
+
+    source, judge = Path(source), Judge(keep_good)
+    name = name or source.stem
+    if name in known_games():
+        raise ValueError(
+            f"{name!r} is one of the games already; give the world a name of its own with --name"
+        )
+    out = Path(out or data_dir(name))
+    if (out / files.DATASET).exists():
+        raise ValueError(
+            f"{out} holds a dataset already; give another --out or --name, or remove it"
+        )
+    _check(fps, height, width, max_seconds)
+    takes, control, rate = _takes(source, actions, fps, k, camera, judge)
+    control = keymap.chosen(keys, _with_keys(control))
+    rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
+    spec = WorldSpec(
+        game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
+    )
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with EpisodeWriter(partial, spec, gather_every=0) as writer:
+            for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
+                _write(take, rule, writer, judge)
+        episodes = Episodes.open(partial)
+        if not len(episodes):
+            raise ValueError(
+                f"{source}: nothing of it makes an episode: at least {k + 1} good frames in a row are needed"
+            )
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return Episodes.open(out)
+
+
+def _takes(
+    source: Path, actions: Path | None, fps: int | None, k: int, camera: str | None, judge: Judge
+) -> tuple[Iterable[Take], ControlSpec, int]:
+    """What is there to import, the control it has, and its frames per second."""
+    if not source.exists():
+        raise ValueError(
+            f"{source} is not there; expected a video, a folder of videos, or a LeRobot or Minari dataset"
+        )
+    if source.is_file():
+        return _videos([source], {source: actions} if actions else {}, fps, k, judge)
+    if actions is not None:
+        raise ValueError(
+            f"--actions is for a single video; in {source} a table lies beside each, a.csv beside a.mp4"
+        )
+    for reader in (foreign.LeRobot, foreign.Minari):
+        if reader.fits(source):
+            return _foreign(reader(source, camera), judge)
+    found = sorted(path for path in source.iterdir() if path.suffix.lower() in footage.KINDS)
+    if not found:
+        raise ValueError(
+            f"{source} has no videos ({', '.join(footage.KINDS)}) in it and is no dataset that is known"
+        )
+    tables = {
+        path: path.with_suffix(".csv") for path in found if path.with_suffix(".csv").is_file()
+    }
+    for path in found if tables else ():
+        if path not in tables:
+            judge(
+                f"{path} has no table beside it ({path.with_suffix('.csv').name}), {next(iter(tables))} has"
+            )
+    return _videos([path for path in found if path in tables or not tables], tables, fps, k, judge)
+
+
+def _videos(
+    paths: list[Path], tables: dict[Path, Path | None], fps: int | None, k: int, judge: Judge
+) -> tuple[list[Take], ControlSpec, int]:
+    """Videos, each with its table or none with any."""
+    clocks: list[Clock] = []
+    for path in paths:
+        try:
+            clock = footage.clock(path)
+        except ValueError as error:
+            judge(str(error))
+            continue
+        if clocks and clock.size != clocks[0].size:
+            judge(
+                f"{path} has frames of {_by(clock.size)}, {clocks[0].path} of {_by(clocks[0].size)}"
+            )
+            continue
+        clocks.append(clock)
+    if not clocks:
+        raise ValueError(f"{paths[0].parent}: no video of it can be read")
+    slack = k / (fps or clocks[0].fps)
+    found = {
+        c.path: inputs.read(Path(table), c, slack, judge)
+        for c in clocks
+        if (table := tables.get(c.path))
+    }
+    if not found:
+        print(
+            "no table of inputs: the world will be unconditional; it plays, but no key changes it"
+        )
+        return [Take(name=c.path.name, video=c) for c in clocks], UNCONDITIONAL, clocks[0].fps
+    control, scale = inputs.control_of(list(found.values()))
+    scaled = {
+        path: dataclasses.replace(table, rows=table.rows / scale) for path, table in found.items()
+    }
+    if (scale != 1).any():
+        print(
+            "inputs divided by their largest value: "
+            + ", ".join(f"{n} by {s:g}" for n, s in zip(control.names, scale, strict=True))
+        )
+    takes = [
+        Take(name=c.path.name, video=c, inputs=scaled[c.path]) for c in clocks if c.path in scaled
+    ]
+    return takes, control, clocks[0].fps
+
+
+def _foreign(
+    dataset: foreign.LeRobot | foreign.Minari, judge: Judge
+) -> tuple[Iterator[Take], ControlSpec, int]:
+    """The episodes of another library's dataset, as takes."""
+
+    def takes() -> Iterator[Take]:
+        for part in dataset.parts(judge):
+            yield Take(**part)
+
+    return takes(), dataset.control, dataset.fps
+
+
+def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> None:
+    """Write the episodes of one recording."""
+    begin, end, slack = take.begin, min(take.end, take.video.end), rule.k / rule.fps
+    spans = [(begin, end)]
+    if take.inputs is not None:
+        spans = take.inputs.spans(take.video, spans[0], slack, judge)
+    for a, b in spans:
+        shown = foreign.frames(take.video, a, b, judge)
+        for moments, pictures, last in _runs(footage.even(shown, rule.fps, rule.size, a), rule):
+            _episode(take, rule, writer, moments, pictures, last and b == spans[-1][1])
+
+
+def _runs(
+    even: Iterator[tuple[float, np.ndarray]], rule: Rule
+) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+    """Even frames in runs of whole latents, cut at gaps and at the greatest length: (moments, frames, the last?)."""
+    longest = 1 + max(1, int(rule.max_seconds * rule.fps) // rule.k) * rule.k
+    moments: list[float] = []
+    frames: list[np.ndarray] = []
+    for moment, frame in even:
+        gap = bool(moments) and moment - moments[-1] > 1.5 / rule.fps
+        if gap or len(frames) == longest:
+            if len(frames) > rule.k:
+                yield np.array(moments), np.stack(frames), False
+            moments, frames = ([], []) if gap else (moments[-1:], frames[-1:])
+        moments.append(moment)
+        frames.append(frame)
+    if len(frames) > rule.k:
+        yield np.array(moments), np.stack(frames), True
+
+
+def _episode(
+    take: Take,
+    rule: Rule,
+    writer: EpisodeWriter,
+    moments: np.ndarray,
+    frames: np.ndarray,
+    last: bool,
+) -> None:
+    """Write one episode: whole latents of a run."""
+    steps = (len(frames) - 1) // rule.k * rule.k
+    control, at = writer.spec.control, moments[:steps]
+    rows = np.zeros((steps, control.width), np.float32)
+    if take.inputs is not None:
+        rows = take.inputs.at(at, 1 / rule.fps, control)
+    rewards = np.zeros(steps, np.float32)
+    if take.rewards is not None:
+        times, paid = take.rewards
+        place = np.floor((times - at[0]) * rule.fps + 1e-6).astype(int)
+        inside = (place >= 0) & (place < steps)
+        np.add.at(rewards, place[inside], paid[inside].astype(np.float32))
+    number = len(writer)
+    over = take.terminated and last
+    writer.add(
+        frames[: 1 + steps], rows, rewards, terminated=over, truncated=not over,
+        seed=number, policy="imported", source=take.name, seconds=round(float(at[0]), 3),
+    )  # fmt: skip
+
+
+def _with_keys(control: ControlSpec) -> ControlSpec:
+    """A control with the keys that are guessed for it."""
+    space = control.action_space()
+    bindings = [
+        keymap.KeyBinding(keys=k, index=i, value=v)
+        for k, i, v in keymap.guess(space, control.names)
+    ]
+    return dataclasses.replace(
+        control, keymap=tuple(bindings) if control.size > 1 or control.space == "Box" else ()
+    )
+
+
+def _check(fps: int | None, height: int, width: int, max_seconds: float) -> None:
+    """Raises ValueError for numbers that make no sense."""
+    if fps is not None and not 1 <= fps <= 240:
+        raise ValueError(f"--fps {fps}: expected 1 to 240")
+    if min(height, width) < 8 or height % 8 or width % 8:
+        raise ValueError(f"frames of {height}x{width} pixels: expected multiples of 8")
+    if not 0 < max_seconds < float("inf"):
+        raise ValueError(f"--max-seconds {max_seconds}: expected a time above 0, in seconds")
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]} pixels"

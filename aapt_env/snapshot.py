@@ -1,0 +1,100 @@
+"""A moment of a dream, all that its future depends on: kept in memory or as a safetensors file, never as a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from aapt_env.checkpoint import write_tensors
+
+FORMAT = "aapt_env snapshot 1"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What `clone_state` gives and `restore_state` takes.
+
+    Attributes:
+        checkpoint: hash of the world it is of.
+        tensors: by name; rows of the batch along the axis that the world has them on.
+        rngs: states of the generators that choose later episodes, one per row; empty when they were left out.
+    """
+
+    checkpoint: str
+    tensors: dict[str, Tensor]
+    rngs: list[dict[str, Any]]
+
+    @property
+    def rows(self) -> int:
+        """Episodes side by side."""
+        return len(self.tensors["shown"])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write it to a file, in one stroke.
+
+        Raises:
+            OSError: no room, or the folder cannot be written to.
+        """
+        path = Path(path)
+        about = {"format": FORMAT, "checkpoint": self.checkpoint, "rngs": json.dumps(self.rngs)}
+        tensors = {name: value.cpu().contiguous() for name, value in self.tensors.items()}
+        write_tensors(path.parent, {path.name: tensors}, about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Snapshot:
+        """Read one from a file.
+
+        Raises:
+            ValueError: it is missing, damaged, or no snapshot.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if about["format"] != FORMAT or "shown" not in tensors:
+                raise ValueError(f"expected {FORMAT!r}, got {about['format']!r}")
+            rngs = json.loads(about["rngs"])
+            if not isinstance(rngs, list):
+                raise ValueError("its generators are no list")
+            return cls(about["checkpoint"], tensors, rngs)
+        except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
+            raise ValueError(
+                f"{os.fspath(path)} is no whole snapshot ({' '.join(str(error).split()):.120}); "
+                "expected a file that clone_state().save(path) wrote: save it again"
+            ) from error
+
+
+def check(state: Any, checkpoint: str, rows: int) -> None:
+    """Raises ValueError unless `state` is a snapshot of that checkpoint with so many rows."""
+    made_by = state.checkpoint if isinstance(state, Snapshot) else None
+    if made_by != checkpoint:
+        raise ValueError(
+            f"the state is of checkpoint {made_by!s:.12}, this world is {checkpoint:.12}; "
+            "restore it in an env of the checkpoint that it was cloned from"
+        )
+    if state.rows != rows:
+        raise ValueError(
+            f"the state has {state.rows} rows, this env {rows}; restore it in an env with num_envs={state.rows}, "
+            "or fork it to as many rows as you want"
+        )
+    for name, value in state.tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"state {name} has values that are not finite; clone or save it again")
+
+
+def generator_of(state: dict[str, Any]) -> np.random.Generator:
+    """A numpy generator in a stored state. Raises ValueError: it is none."""
+    bits = np.random.PCG64()
+    try:
+        bits.state = state
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"the state's generator is damaged ({error}); save it again") from error
+    return np.random.Generator(bits)

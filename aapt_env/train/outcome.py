@@ -1,0 +1,177 @@
+"""After the last generator: reward and termination, read from the frozen generator's own passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aapt_env.model.cache import GrowingCache
+from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
+from aapt_env.model.rollout import rollout
+from aapt_env.train.clips import Clip, LatentClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.loop import Losses, Stage, Turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Settings of the stage."""
+
+    share: float
+    steps: int | None = None
+    batch: int = 32
+    length: int = 14  # latents per clip, at most W + 2
+    given: int = 5  # a dreamt clip begins with 1 ... given real latents
+    dreamt: float = 0.5  # share of the batch that goes on from its own latents, as play does
+    ends: float = (
+        0.25  # share of the batch that ends an episode; weighted, so that probabilities stay true
+    )
+    lr: float = 1e-3
+    width: int = 64
+    bins: int = 41
+    checks: int = 16  # batches of each part for threshold and calibration
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Features beside what the game did under the same controls."""
+
+    features: Tensor  # [B, T, N, D]
+    rewards: Tensor  # [B, T]
+    ended: Tensor  # [B, T] bool
+    weight: Tensor  # [B], how often its like is in the recordings over how often it is drawn
+
+
+class OutcomeStage(Stage):
+    """Cross-entropy of reward and ending, on real latents and on the generator's own."""
+
+    def __init__(
+        self,
+        config: Outcome,
+        head: OutcomeHead,
+        generator: Generator,
+        train: LatentClips,
+        held: LatentClips,
+    ):
+        super().__init__(name="outcome", modules={"outcome": head})
+        self.config, self.head, self.train, self.held = config, head, train, held
+        self.generator = generator.eval().requires_grad_(False)
+        head.span(train.rewards)
+        adam = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=0.01, fused=True)
+        self.turns = [Turn("outcome", (head,), adam, self.losses)]
+
+    def batch(self, dice: Dice) -> Seen:
+        """Windows of the training episodes, some of them endings, some of them dreamt."""
+        return self.see(self.train, dice, self.config.ends, self.config.dreamt)
+
+    def see(self, clips: LatentClips, dice: Dice, ends: float, dreamt: float) -> Seen:
+        """What the generator's passes hold of `batch` windows; shares as in `Outcome`."""
+        c, length = self.config, min(self.config.length, clips.longest)
+        episodes, starts, weight = windows(clips, dice, c.batch, length, ends)
+        clip = clips.at(episodes, starts, length)
+        rewards, ended = clips.outcomes(episodes, starts, length)
+        noise = dice.normal(*clip.latents[:, 1:].shape)
+        given = int(dice.pick.integers(1, c.given + 1))
+        few = round(dreamt * c.batch)
+        with torch.no_grad():
+            features = self.features(clip, noise, few, min(given, length))
+        weights = torch.from_numpy(weight).to(rewards)
+        return Seen(features.float(), rewards, ended, weights)
+
+    def features(self, clip: Clip, noise: Tensor, few: int, given: int) -> Tensor:
+        """[B, T, N, D], of one masked pass; the first `few` rows recycle what the generator made of them itself."""
+        generator, recycled = self.generator, clip.latents
+        if few:
+            scene = generator.trunk.scene(clip.scene[:few])
+            cache = GrowingCache(generator.trunk.rope, scene, generator.config.window)
+            own = rollout(
+                generator, recycled[:few, :given], clip.controls[:few], noise[:few], cache, given
+            )
+            recycled = torch.cat([own.to(recycled.dtype), recycled[few:]])
+        seen = generator.trunk.clip(clip.scene, noise.shape[1])
+        found: list[Tensor] = []
+        t = noise.new_ones(noise.shape[:2])
+        generator(noise, recycled[:, :-1], clip.controls, t, seen, found)
+        return found[0]
+
+    def losses(self, seen: Seen, dice: Dice) -> Losses:
+        """One loss."""
+        reward, end = self.head.losses(seen.features, seen.rewards, seen.ended)
+        loss = (seen.weight[:, None] * (reward + end)).mean()
+        yield loss, {"reward": reward.detach().mean(), "end": end.detach().mean()}
+
+    def finish(self) -> None:
+        """Choose the probability from which a dream ends: the best F1 over all recorded episodes."""
+        parts = [self.sample(clips, "threshold") for clips in (self.train, self.held)]
+        _, _, end, ended, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+        self.head.threshold.fill_(best_threshold(end, ended, weight))
+
+    @torch.no_grad()
+    def sample(self, clips: LatentClips, name: str, dreamt: float = 0.5) -> tuple[np.ndarray, ...]:
+        """Predicted rewards, rewards, probabilities of an end, endings, weights: [n, T] each, of `checks` batches."""
+        found = []
+        for i in range(self.config.checks):
+            seen = self.see(clips, Dice.of(5, name, i, self.train.latents.device), 0.25, dreamt)
+            reward, end = self.head(seen.features)
+            weight = seen.weight[:, None].expand_as(end)
+            parts = reward, seen.rewards, end, seen.ended, weight
+            found.append([part.float().cpu().numpy() for part in parts])
+        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+    def calibration(self) -> dict[str, float]:
+        """How far to trust it, on held-out episodes: real latents, and dreams of up to `length` latents."""
+        out: dict[str, float] = {"threshold": float(self.head.threshold)}
+        for name, dreamt in (("real", 0.0), ("dreamt", 1.0)):
+            reward, true, end, ended, weight = self.sample(self.held, "calibration", dreamt)
+            mean = np.average(true, weights=weight)
+            error, spread = (
+                float(np.average(np.abs(true - x), weights=weight)) for x in (reward, mean)
+            )
+            out |= {f"{name}_reward_error": error, f"{name}_reward_error_of_the_mean": spread}
+            hits, said, were = counts(end >= out["threshold"], ended > 0, weight)
+            out |= {f"{name}_endings": float((ended > 0).sum())}
+            out |= {f"{name}_precision": hits / said} if said else {}
+            out |= {f"{name}_recall": hits / were} if were else {}
+        return {key: round(value, 5) for key, value in out.items()}
+
+
+def windows(
+    clips: LatentClips, dice: Dice, batch: int, length: int, ends: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Episodes, starts and weights of `batch` windows; a share of about `ends` are the last of an ended episode.
+
+    Weighted means are those of windows drawn uniformly.
+    """
+    episodes, starts = clips.windows(dice, batch, length)
+    last = np.flatnonzero(clips.ended & (clips.lengths > length))
+    chosen = dice.pick.random(batch) < (ends if len(last) else 0.0)
+    if len(last):
+        which = last[dice.pick.integers(len(last), size=batch)]
+        episodes = np.where(chosen, which, episodes)
+        starts = np.where(chosen, clips.lengths[which] - 1 - length, starts)
+    total = np.maximum(clips.lengths - length, 0).sum()
+    is_last = clips.ended[episodes] & (starts == clips.lengths[episodes] - 1 - length)
+    share = ends if len(last) else 0.0
+    drawn = (1 - share) / total + share * is_last / max(1, len(last))
+    return episodes, starts, (1 / total / drawn).astype(np.float32)
+
+
+def counts(said: np.ndarray, were: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
+    """Weighted numbers of endings foretold rightly, foretold, and there."""
+    return tuple(float((weight * mask).sum()) for mask in (said & were, said, were))  # type: ignore[return-value]
+
+
+def best_threshold(end: np.ndarray, ended: np.ndarray, weight: np.ndarray) -> float:
+    """The probability with the highest F1; 0.5 where nothing ended."""
+    order = np.argsort(-end, axis=None)
+    hits = np.cumsum((ended * weight).ravel()[order])
+    if not hits[-1]:
+        return 0.5
+    f1 = 2 * hits / (np.cumsum(weight.ravel()[order]) + hits[-1])
+    best = int(f1.argmax())
+    ranked = end.ravel()[order]
+    return float((ranked[best] + ranked[min(best + 1, len(ranked) - 1)]) / 2)

@@ -1,0 +1,59 @@
+"""Games that other packages bring, and the template that a user copies."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from aapt_env import cli, games
+from aapt_env.data import Episodes
+from aapt_env.data.record import record
+
+TEMPLATE = Path(__file__).parent.parent / "examples/catch"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The template as pip would install it, and another package that is broken."""
+    shutil.copy(TEMPLATE / "catch.py", tmp_path)
+    for name, points in (
+        ("aapt_catch", "catch = catch:Catch\ndriving = catch:Catch"),
+        ("wreck", "wreck = no_such_module:Game"),
+    ):
+        about = tmp_path / f"{name}-0.1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+        (about / "entry_points.txt").write_text(f"[aapt_env.games]\n{points}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_the_template_is_short_and_declares_itself():
+    text = (TEMPLATE / "catch.py").read_text()
+    assert len(text.splitlines()) < 60
+    assert all(word in text for word in ("keymap", "driver_entry", "def recipe"))
+    assert 'entry-points."aapt_env.games"' in (TEMPLATE / "pyproject.toml").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+def test_a_plugin_is_a_game_like_ours(installed, tmp_path, capsys):
+    known = games.known_games()
+    assert known["catch"] == games.Known("catch:Catch", "aapt_catch 0.1.0")
+    assert known["driving"].source == "aapt-env", "nobody takes a name of ours"
+    check_env(games.make_held("catch", 64, 64), skip_render_check=True)
+    record("catch", tmp_path / "data", 130, max_seconds=4, progress=False)
+    data = Episodes.open(tmp_path / "data")
+    assert data.index[0].policy == "scripted" and data.spec.control.keymap[0].keys == ("left",)
+    assert cli.main(["games"]) == 0
+    out = capsys.readouterr().out
+    assert "Catch the falling ball" in out and "[aapt_catch 0.1.0; no world yet]" in out
+    assert (
+        "wreck        cannot be loaded: ValueError: 'no_such_module:Game': there is no module"
+        in out
+    )
+
+
+def test_the_templates_recipe(installed):
+    from aapt_env.train.recipes import recipe
+
+    assert recipe("catch:recipe").name == "catch"

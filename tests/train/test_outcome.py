@@ -1,0 +1,151 @@
+"""The outcome stage: weighted windows true to the recordings, features of the step itself, a world that pays."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+import aapt_env  # noqa: F401  registers the world
+from aapt_env import checkpoint
+from aapt_env.model.cache import RingCache
+from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
+from aapt_env.model.rollout import step
+from aapt_env.model.trunk import TrunkConfig
+from aapt_env.spec import ControlSpec
+from aapt_env.train.clips import EncodedEpisode, LatentClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.outcome import Outcome, OutcomeStage, best_threshold, windows
+
+CONTROL = ControlSpec(space="Discrete", size=3)
+SIZES = TrunkConfig(channels=4, dim=32, depth=2, heads=2, window=4)
+
+
+def episode(length, ended):
+    latents = torch.randn(length, 4, 8, 8).half()
+    controls = torch.randint(3, (length - 1, 4, 1)).float()
+    rewards = 0.1 * controls.sum((1, 2))  # pays what is pressed
+    return EncodedEpisode(
+        latents, latents, controls, torch.zeros(0, dtype=torch.int64), rewards, ended
+    )
+
+
+@pytest.fixture
+def clips():
+    torch.manual_seed(0)
+    return LatentClips([episode(20, True), episode(30, False), episode(5, True), episode(26, True)])
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(1)
+    made = Generator(SIZES, CONTROL)
+    for p in made.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    return made
+
+
+@pytest.fixture
+def stage(generator, clips):
+    config = Outcome(share=1, batch=8, length=6, width=8, checks=3, lr=1e-2)
+    return OutcomeStage(config, OutcomeHead(SIZES, 8), generator, clips, clips)
+
+
+def test_outcomes_stay_with_the_latents_that_earned_them(clips):
+    episodes, starts = np.array([0, 1, 3]), np.array([13, 23, 19])
+    clip = clips.at(episodes, starts, 6)
+    rewards, ended = clips.outcomes(episodes, starts, 6)
+    assert torch.allclose(rewards, 0.1 * clip.controls.sum((2, 3)))
+    assert ended.sum(1).tolist() == [1, 0, 1] and not ended[:, :-1].any()
+
+
+def test_weights_undo_the_preference_for_endings(clips):
+    """The weighted share of endings is that of windows drawn uniformly: 2 in (14 + 24 + 20)."""
+    found = [windows(clips, Dice.of(0, "x", i), 64, 6, 0.25) for i in range(60)]
+    episodes, starts, weight = (np.concatenate(part) for part in zip(*found, strict=True))
+    ended = clips.ended[episodes] & (starts == clips.lengths[episodes] - 7)
+    assert ended.mean() > 0.2
+    assert weight.mean() == pytest.approx(1, abs=0.1)
+    assert (weight * ended).mean() == pytest.approx(2 / 58, rel=0.1)
+    assert (starts >= 0).all() and (starts + 6 < clips.lengths[episodes]).all()
+
+
+def test_without_endings_windows_are_uniform():
+    clips = LatentClips([episode(12, False)])
+    _, _, weight = windows(clips, Dice.of(0, "x", 0), 16, 6, 0.25)
+    assert (weight == 1).all()
+
+
+@pytest.mark.parametrize("few", [0, 2])
+def test_features_are_those_of_the_step_that_play_takes(stage, generator, clips, few):
+    """Of real latents, and of the generator's own after two given ones."""
+    clip = clips.at(np.array([0, 1]), np.array([2, 3]), 6)
+    noise = torch.randn(2, 6, 4, 8, 8)
+    with torch.no_grad():
+        found = stage.features(clip, noise, few, 2)
+        cache = RingCache(generator.trunk.rope, generator.trunk.scene(clip.scene), 4)
+        previous = clip.latents[:, 0]
+        for i in range(6):
+            kept = []
+            made = step(generator, previous, clip.controls[:, i], noise[:, i], cache, kept)
+            assert torch.allclose(found[:, i], kept[0][:, 0], atol=1e-4), i
+            previous = clip.latents[:, i + 1] if not few or i == 0 else made
+
+
+def test_it_learns_what_is_paid_and_the_generator_stands_still(stage, generator):
+    before = [p.clone() for p in generator.parameters()]
+    losses = []
+    for i in range(60):
+        seen = stage.batch(Dice.of(0, "outcome", i))
+        ((loss, _),) = stage.losses(seen, Dice.of(0, "outcome", i))
+        loss.backward()
+        for turn in stage.turns:
+            turn.optimizer.step()
+            turn.optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
+    assert all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
+    stage.finish()
+    found = stage.calibration()
+    assert 0 < found["threshold"] < 1 and found["real_endings"] > 0
+    assert found["real_reward_error"] < found["real_reward_error_of_the_mean"]
+    assert {"dreamt_reward_error", "dreamt_recall"} <= set(found)
+
+
+def test_the_threshold_parts_what_can_be_parted():
+    end, ended = np.array([0.9, 0.8, 0.3, 0.2, 0.1]), np.array([1, 1, 0, 0, 0])
+    assert 0.3 < best_threshold(end, ended, np.ones(5)) < 0.8
+    assert best_threshold(end, np.zeros(5), np.ones(5)) == 0.5
+
+
+def test_a_trained_run_has_a_world_that_pays(trained):
+    """The head reads rewards in the step's own pass, in the Env and in the vector env alike."""
+    assert (trained / "outcome" / "calibration.json").is_file()
+    loaded = checkpoint.read(trained / "checkpoint")
+    assert loaded.outcome is not None and loaded.training["stage"] == "long"
+    env = gym.make("AAPT-World-v0", checkpoint=str(trained), device="cpu").unwrapped
+    counts = []
+    env.reset(seed=0)
+    env.world.generator.register_forward_hook(lambda *_: counts.append(1))
+    _, reward, terminated, _, info = env.step([1, 0])
+    assert info["reward_source"] == "learned" and len(counts) == 1
+    assert 0 < info["termination_probability"] < 1 and isinstance(terminated, bool)
+    envs = gym.make_vec("AAPT-World-v0", num_envs=1, checkpoint=str(trained), device="cpu")
+    envs.reset(seed=0)
+    _, rewards, _, _, infos = envs.step(np.array([[1, 0]]))
+    assert float(rewards[0]) == reward and envs.reward_source == "learned"
+    assert float(infos["termination_probability"][0]) == info["termination_probability"]
+
+
+def test_a_stage_checkpoint_is_without_a_head_and_a_head_of_other_sizes_is_refused(
+    trained, tmp_path
+):
+    assert checkpoint.read(trained / "long" / "checkpoint").outcome is None
+    place = checkpoint.ship(trained / "checkpoint", tmp_path)
+    assert checkpoint.read(place).outcome is not None
+    other = OutcomeHead(TrunkConfig(channels=4, dim=16, heads=2))
+    checkpoint.save_outcome(place, other)
+    with pytest.raises(
+        ValueError, match="outcome.safetensors does not fit the sizes in config.json"
+    ):
+        checkpoint.read(place)
