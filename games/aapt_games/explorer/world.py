@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,10 +50,17 @@ class World:
 
 
 def build(seed: int, attributes: dict[str, str]) -> World:
-    """Make the place of a seed; the scene changes its looks, never its plan."""
+    """The place of a seed; the scene changes its looks, never its plan. The last few are kept: do not write to one."""
+    return _built(seed, attributes["style"], attributes["time"])
+
+
+@functools.lru_cache(maxsize=2)
+def _built(seed: int, style_name: str, time: str) -> World:
+    """Make a place."""
+    attributes = {"style": style_name, "time": time}
     shape, looks, stand, far = (np.random.default_rng([seed, k]) for k in range(4))
     layout = plan.generate(shape)
-    style, time = scene.STYLES[attributes["style"]], attributes["time"]
+    style = scene.STYLES[style_name]
     sky = scene.sky(time, far)
     hues = _hues(len(layout.rooms), shape)
     stuff = _furnish(layout, hues, attributes, stand)
@@ -68,7 +76,7 @@ def build(seed: int, attributes: dict[str, str]) -> World:
             drawn[t.kind, t.color] = things.copies(things.draw(t.kind, t.color, looks))
     return World(
         seed=seed,
-        scene=dict(attributes),
+        scene=attributes,
         plan=layout,
         sky=sky,
         atlas=atlas,
