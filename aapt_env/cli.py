@@ -1,4 +1,4 @@
-"""`aapt`: record, train, meter, play, eval, bench, ship and games; `python -m aapt_env.cli` is the same.
+"""`aapt`: record, train, meter, play, eval, ablate, bench, ship and games; `python -m aapt_env.cli` is the same.
 
 A verb is a frozen dataclass whose fields are its flags and whose `run` imports the module that does the work, so that
 `aapt --help` needs no torch. `play`, `eval` and `bench` hand their flags on to a module that can also be run by itself.
@@ -27,6 +27,7 @@ from aapt_env.flags import sentence, unless
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 STOPPED = {  # what to do after Ctrl-C
     "record": "; finished episodes are kept, and the same command goes on",
+    "ablate": "; finished rows are kept, and the same command goes on",
     "train": "; what was saved last is kept, and the same with --resume goes on from there",
 }
 HANDED_ON = {"play": "aapt_env.play", "eval": "aapt_env.evaluate", "bench": "aapt_env.bench"}
@@ -155,9 +156,9 @@ class Train:
     game: Game
     """The game whose episodes are learned; its dataset is recorded first where there is none."""
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """smoke (seconds, for tests), cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one H100)."""
+    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores) or h100 (128x128, 25 minutes on one)."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
-    """Only this one: autoencode, diffusion, consistency, adversarial, long or imitate."""
+    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish or imitate."""
     budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
     time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
@@ -180,7 +181,8 @@ class Train:
         flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         flags["data"] = self.data or paths.data_dir(self.game)
         flags["out"] = self.out or paths.run_dir(self.game)
-        _import("aapt_env.train.run").train(**flags)
+        watch = _import("aapt_env.evaluate.meter").watcher
+        _import("aapt_env.train.run").train(**flags, watch=watch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,54 @@ class Meter:
         """Train, by `aapt_env.evaluate.learn.learn`."""
         flags = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         _import("aapt_env.evaluate.learn").learn(**flags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablate:
+    """Train the method without each of its parts, at one budget, and print one table of what that did.
+
+    Every row is kept as it ends; the same command goes on where one was stopped.
+
+    Example: aapt ablate driving --updates 200
+    """
+
+    game: Game
+    """The game whose world is trained."""
+    only: tuple[str, ...] = ()
+    """Names of variants, such as full teacher-forcing; all when not given."""
+    recipe: Annotated[str, arg(metavar="NAME")] = "tiny"
+    """Sizes and settings: tiny (a small generator at 64x64, for two cores), cpu or h100."""
+    updates: Annotated[Count, unless("200", "COUNT")] = 200
+    """Adversarial updates of each variant."""
+    base: Annotated[Seconds, unless("10m", "TIME")] = 600.0
+    """Time for the diffusion and consistency stages that all variants begin with."""
+    count: Annotated[Count, unless("8", "COUNT")] = 8
+    """Starts that the variants are examined on."""
+    seconds: float = 30.0
+    """Length of each rollout of the examination."""
+    source: Annotated[Path | None, unless("runs/GAME", "RUN")] = None
+    """A run whose VAE and latents are used."""
+    data: Annotated[Path | None, unless("data/GAME", "DIR")] = None
+    """Folder of the dataset."""
+    out: Annotated[Path | None, unless("runs/GAME/ablate", "DIR")] = None
+    """Folder of the table, the charts and a training per variant."""
+    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
+    """Stop this command after so long, resumable: 90s, 9m."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes CUDA where there is one."""
+    seed: int = 0
+    """Of weights, noise, clips and starts."""
+
+    def run(self) -> None:
+        """Train, by `aapt_env.ablate.run.ablate`."""
+        module = _import("aapt_env.ablate.run")
+        settings = module.Settings(
+            recipe=self.recipe, updates=self.updates, base_seconds=self.base, count=self.count,
+            seconds=self.seconds, seed=self.seed,
+        )  # fmt: skip
+        module.ablate(
+            self.game, settings, self.only, self.source, self.data, self.out, self.device, self.time_limit
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +331,7 @@ Verb = (
     | Annotated[Play, subcommand("play")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Bench, subcommand("bench")]
+    | Annotated[Ablate, subcommand("ablate")]
     | Annotated[Ship, subcommand("ship")]
     | Annotated[Games, subcommand("games")]
 )

@@ -52,7 +52,7 @@ class VectorEncoder(nn.Module):
 
 
 class CameraEncoder(nn.Module):
-    """A camera's motion -> where the ray of each latent cell begins and points, relative to the previous latent's camera.
+    """A camera's motion -> where the ray of each latent cell begins and points, relative to the camera before it.
 
     Elements are motions per frame, by name: `forward`, `strafe` (right), `rise` in units of settings["metres"], `yaw`
     (right), `pitch` (up), `roll` (clockwise) in units of settings["degrees"]; what a control does not name stays 0.
@@ -112,7 +112,7 @@ def directions(grid: tuple[int, int], fov: float) -> Tensor:
 
 
 def compose(moves: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-    """k small motions, one after the other, as one.
+    """K small motions, one after the other, as one.
 
     Args:
         moves: [B, T, k, 3] m, each along the axes of the frame before it.

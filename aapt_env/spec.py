@@ -116,7 +116,7 @@ class ControlSpec:
 
     @classmethod
     def of(cls, env: gym.Env) -> ControlSpec:
-        """Read the control of any Gymnasium env: its action space, and what else it says where it, or a wrapper around it, says it.
+        """Read the control of any Gymnasium env: its action space, and what else it, or a wrapper around it, says.
 
         That is `control_names`, `keymap`, `control_kind` (a Box is "vector" and all else "keys" without),
         `control_settings` and `control_rest`.

@@ -4,11 +4,11 @@ import gymnasium as gym
 import numpy as np
 import pygame
 import torch
-from aapt_games.driving import DrivingEnv
 from torch import nn
 
 from aapt_env import controls
 from aapt_env.play import inputs
+from aapt_games.driving import DrivingEnv
 
 
 class WheelDriving(gym.ActionWrapper):
@@ -24,6 +24,7 @@ class WheelDriving(gym.ActionWrapper):
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
     def action(self, action):
+        """Wheel and pedal to keys."""
         wheel, pedal = action
         play = self.control_settings["play"]
         return np.array([wheel < -play, wheel > play, pedal > 0.1, pedal < -0.1], np.int8)
@@ -40,7 +41,8 @@ class WheelEncoder(nn.Module):
         far = torch.linspace(1, 0, grid[0])[:, None].expand(*grid)
         self.register_buffer("far", far.clone(), persistent=False)
 
-    def forward(self, rows):  # [B, T, k, 2] -> [B, T, dim], [B, T, 1, h, w]
+    def forward(self, rows):
+        """[B, T, k, 2] -> ([B, T, dim], [B, T, 1, h, w])."""
         held = rows.mean(dim=2).to(self.far.dtype)
         return self.embed(held), held[..., :1, None, None] * self.far
 
@@ -53,6 +55,7 @@ class WheelDevice:
         self.stick = pygame.joystick.Joystick(0)
 
     def read(self):
+        """Once per latent."""
         return self.stick.get_axis(0), -self.stick.get_axis(2)
 
 

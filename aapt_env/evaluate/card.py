@@ -23,6 +23,11 @@ ROWS = {
     "frechet": "Frechet distance, pooled colours (lower is better)",
     "steer_gap_dream": "steer gap (pixels of sideways flow, left minus right)",
     "steer_right_way": "starts whose left and right part the right way round",
+    "rotation_error_dream": "camera: turns off the command (share)",
+    "translation_error_dream": "camera: steps off the command (share)",
+    "rotation_ratio_dream": "camera: turns realised over commanded (1 is right)",
+    "translation_ratio_dream": "camera: steps realised over commanded (1 is right)",
+    "loop_closure_dream": "look away and back: how much of the view is there again (1 is all)",
 }
 REFERENCE = {
     "vae_psnr": "PSNR of the VAE alone (dB)",
@@ -33,6 +38,9 @@ REFERENCE = {
     "control_accuracy_game": "controls read back from the game (0.5 is guessing)",
     "counterfactual_game": "the same under controls nobody would have chosen",
     "steer_gap_game": "steer gap of the game",
+    "rotation_error_game": "camera: turns read off the command, real frames",
+    "translation_error_game": "camera: steps read off the command, real frames",
+    "loop_closure_vae": "look away and back, the VAE alone",
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from aapt_env.checkpoint import Checkpoint
-from aapt_env.evaluate import figures, measures, rollouts
+from aapt_env.evaluate import camera, figures, measures, rollouts
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts, join
 from aapt_env.starts import Start
@@ -162,6 +162,22 @@ class Course:
                 seen = [self.meter.watch(clip).reading for clip in clips]
                 out[f"{name}_reading"] = np.stack(seen, axis=1)
         return out
+
+    def loops(self) -> Figures:
+        """A camera looks away from where it stands and back: the first view, the one away and the last."""
+        spec = self.checkpoint.spec
+        rows = camera.there_and_back(spec.control, spec.k)
+        seconds = len(rows) * spec.k / spec.frame_fps
+        return self.collect("loops", self.count, seconds, lambda f, s: self._loops(f, s, rows))
+
+    def _loops(self, first: int, starts: list[Start], rows: np.ndarray) -> Figures:
+        every, half = np.repeat(rows[None], len(starts), axis=0), len(rows) // 2
+        moments = np.array([0, half, 2 * half]) * self.checkpoint.spec.k
+        found = {"dream": self._dream(first, starts, every)}
+        if self.twin is not None:
+            found["game"], _, _ = rollouts.play_games(self.twin, starts, len(rows), 0, every)
+            found["vae"] = rollouts.through_vae(self.checkpoint, starts, found["game"], self.device)
+        return {f"{name}_looks": clips[:, moments] for name, clips in found.items()}
 
     def seeded(self, rows: np.ndarray) -> Figures:
         """The same starts and controls [n, T, width] under several seeds of the noise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Learn:
     steps: int | None = None  # None: as many as the budget allows
     batch: int = 64
     lr: float = 1.5e-3
+    soft: float = 1.5  # blur of real frames in pixels at 64 rows, at most: what moves is to be read, not fine texture
+    grain: float = 0.04  # noise of real frames, at most; pixels are in 0 ... 4
     guess: float = 0.25  # weight of guessing control and scene from one frame, for features
     sizes: dict = dataclasses.field(default_factory=dict)  # of ObserverConfig, where not its own
 
@@ -62,6 +65,37 @@ class Recorded:
         return [
             c[::k][: (len(f) - 1) // k] for c, f in zip(self.controls, self.frames, strict=True)
         ]
+
+
+def soften(grey: Tensor, dice: Dice, soft: float, grain: float) -> Tensor:
+    """Blur and noise of their own strength on every other stack.
+
+    A picture that went through a VAE, or a dream, has lost some of its texture. Whether its controls can be read should
+    hang on how it moves.
+
+    Args:
+        grey: [B, S, H, W].
+        dice: of the step.
+        soft: standard deviation of the blur, at most, in pixels at 64 rows.
+        grain: standard deviation of the noise, at most.
+
+    Returns:
+        The same shape; rows 1, 3, ... are as they were.
+    """
+    some = grey[::2]
+    sigma = dice.uniform(len(some), 1) * soft * grey.shape[-2] / 64 + 1e-3
+    reach = math.ceil(2 * soft * grey.shape[-2] / 64)
+    at = torch.arange(-reach, reach + 1, device=grey.device)
+    kernel = (-0.5 * (at / sigma).square()).exp()
+    kernel = kernel / kernel.sum(1, keepdim=True)  # [n, taps]
+    n, s, h, w = some.shape
+    x = some.transpose(0, 1)  # a group per stack, so that each has its own kernel
+    x = F.conv2d(F.pad(x, (0, 0, reach, reach), "replicate"), kernel[:, None, :, None], groups=n)
+    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), "replicate"), kernel[:, None, None, :], groups=n)
+    noise = dice.normal(n, s, h, w) * dice.uniform(n, 1, 1, 1) * grain
+    out = grey.clone()
+    out[::2] = x.transpose(0, 1) + noise
+    return out
 
 
 class ObserverStage(Stage):
@@ -104,7 +138,8 @@ class ObserverStage(Stage):
         """One loss; `accuracy` of the batch, every class counting alike."""
         frames, rows, scenes = batch
         observer, control = self.observer, self.observer.control
-        motion, look = observer.towers(frames, observer.grey(frames))
+        grey = soften(observer.grey(frames), dice, self.config.soft, self.config.grain)
+        motion, look = observer.towers(frames, grey)
         logits = observer.read(F.silu(motion)).float()
         read = reading.loss(control, logits, rows, self.weight)
         guesses = observer.guess(F.silu(look)).float()

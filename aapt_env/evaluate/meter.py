@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from aapt_env.spec import ControlSpec, WorldSpec, strict
 FORMAT = 1
 WEIGHTS, ABOUT = "meter.safetensors", "meter.json"
 BATCH = 256  # stacks looked at in one go
+Obeyed = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class Seen:
     """What an observer makes of clips of T latents. The first and last few cannot be read: -1 and NaN there."""
 
     reading: np.ndarray  # [n, T, elements] int8 classes
+    value: np.ndarray  # [n, T, size] float32; of a Box, the control itself, -1 to 1
     features: np.ndarray  # [n, T, d] float32, standardised; learned ones, then PLAIN
     distance: np.ndarray  # [n, T] float32, to the nearest real features
 
@@ -91,6 +94,7 @@ def watch(observer: Observer, clips: np.ndarray) -> Seen:
     n, latents = len(clips), (clips.shape[1] - 1) // c.k
     seen = Seen(
         np.full((n, latents, len(reading.elements(observer.control))), -1, np.int8),
+        np.full((n, latents, observer.control.size), np.nan, np.float32),
         np.full((n, latents, c.seen), np.nan, np.float32),
         np.full((n, latents), np.nan, np.float32),
     )
@@ -102,9 +106,37 @@ def watch(observer: Observer, clips: np.ndarray) -> Seen:
         logits, features = observer(torch.from_numpy(stacks).to(device))
         at = tuple(np.array(part).T)
         seen.reading[at] = reading.read(observer.control, logits)
+        seen.value[at] = logits.tanh().cpu().numpy()
         seen.features[at] = features.cpu().numpy()
         seen.distance[at] = observer.distance(features).cpu().numpy()
     return seen
+
+
+def watcher(spec: WorldSpec, device: torch.device | None = None) -> Obeyed | None:
+    """What a training asks now and then: how well are controls obeyed? None where the game has no fitting meter.
+
+    Returns:
+        f(clips uint8 [n, 1 + T*k, H, W, 3], rows [n, T, width]) -> share of controls read back right, classes alike.
+    """
+    folder = find(spec.game)
+    if folder is None:
+        return None
+    try:
+        meter = load(folder, device)
+        meter.check(spec)
+    except ValueError as error:
+        print(f"control is not watched: {error}")
+        return None
+
+    def obeyed(clips: np.ndarray, rows: np.ndarray) -> float:
+        seen = meter.watch(clips).reading
+        known, control = seen[0, :, 0] >= 0, spec.control
+        truth = reading.classes(control, rows)[:, known]
+        tallies = reading.tally(truth, seen[:, known], reading.count(control))
+        keep = reading.varied(tallies)
+        return float(reading.accuracy(tallies.sum(0)[keep]).mean()) if keep.any() else 1.0
+
+    return obeyed
 
 
 def save(folder: Path, game: str, observer: Observer, accuracy: dict, training: dict) -> None:

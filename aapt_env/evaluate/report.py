@@ -24,7 +24,15 @@ CHARTS = {  # file: (title, {metric: label}, lines)
     "ssim": ("SSIM against the game", {"twin_ssim": "dream", "vae_ssim": "VAE alone"}, ()),
     "control": (
         "controls read back; guessing is 0.5 for keys",
-        {f"control_accuracy_{name}": name for name in ("dream", "game", "ratio")},
+        {
+            f"control_accuracy_{name}": label
+            for name, label in {
+                "dream": "dream",
+                "game": "game",
+                "vae": "VAE alone",
+                "ratio": "ratio",
+            }.items()
+        },
         (0.9,),
     ),
     "forks": (
@@ -34,7 +42,7 @@ CHARTS = {  # file: (title, {metric: label}, lines)
     ),
     "motion": (
         "motion, dream over game, where the game moves",
-        {"motion_ratio": "motion", "sharpness_ratio": "sharpness"},
+        {"motion_ratio": "motion", "motion_ratio_vae": "VAE alone", "sharpness_ratio": "sharpness"},
         (0.85, 1.15),
     ),
     "drift": (
@@ -52,6 +60,11 @@ CHARTS = {  # file: (title, {metric: label}, lines)
         {"drift_ratio": "ratio"},
         (3.0,),
     ),
+    "camera": (
+        "a camera's motion, realised over commanded",
+        {"rotation_ratio_dream": "turns", "translation_ratio_dream": "steps"},
+        (0.8, 1.25),
+    ),
     "diversity": (
         "seeds apart, over starts apart",
         {"diversity": "colours", "diversity_features": "features"},
@@ -66,6 +79,8 @@ BARS = {  # metric: (lowest, highest, what is asked)
     "drift_growth": (None, 1.5, "drift over that at 5-10 s, at most 1.5"),
     "drift_idle_growth": (None, 1.5, "the same with no input"),
     "unbroken_dream": (1.0, None, "starts without a broken frame, all"),
+    "rotation_error_dream": (None, 0.15, "a camera's turns, off the command by at most 15 %"),
+    "translation_error_dream": (None, 0.25, "a camera's steps, off the command by at most 25 %"),
     "vae_psnr": (30.0, None, "the VAE alone, at least 30 dB"),
 }
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222}

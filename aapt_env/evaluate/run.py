@@ -14,8 +14,8 @@ import tyro
 from aapt_env import checkpoint as checkpoints
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import pick
+from aapt_env.evaluate import camera, report, rollouts, sanity, stay, summary
 from aapt_env.evaluate import meter as meters
-from aapt_env.evaluate import report, rollouts, sanity, stay, summary
 from aapt_env.evaluate.course import FORK, Course
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts
@@ -158,6 +158,8 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
         metrics |= stay.forks(forks, within, spec.control, names, f"after {seconds:g}s")
     if {"left", "right"} <= set(spec.control.names):
         metrics |= stay.steer(forks, list(rollouts.variants(spec.control)))
+    if spec.control.kind == "camera" and "yaw" in spec.control.names:
+        metrics |= camera.closure(course.loops())
     metrics |= stay.diversity(seeded, spans(spec, summary.windows(min(10.0, seconds))))
     return metrics, long, forks
 
@@ -171,6 +173,8 @@ def twin_metrics(part: Figures, spec: WorldSpec, seconds: float, meter: Meter | 
         metrics |= stay.drifts(part, five)
     if meter is not None:
         metrics |= summary.control(part, short, spec.control)
+        if spec.control.kind == "camera":
+            metrics |= camera.motions(part, short, spec.control)
         metrics |= stay.broken(part, five, meter.far)
     return metrics
 

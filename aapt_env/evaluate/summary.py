@@ -128,6 +128,9 @@ def motion(part: Figures, spans: list[Window]) -> Metrics:
         some = moves.any(1)
         top, bottom = (np.where(moves, x, 0).sum(1)[some] for x in (dream, game))
         board.ratio("motion_ratio", w.name, top, bottom)
+        if "vae_motion" in part:
+            through = np.where(moves, part["vae_motion"][alive, pairs], 0).sum(1)[some]
+            board.ratio("motion_ratio_vae", w.name, through, bottom)
         still = ~moves
         stands = still.any(1)
         for name, flow in (("dream", dream), ("game", game)):
@@ -159,6 +162,9 @@ def control(part: Figures, spans: list[Window], spec: ControlSpec) -> Metrics:
         found = {name: tallies(part, name, spec, alive, at) for name in worlds}
         for metric, cell in accuracies(found).items():
             board.put(f"control_accuracy_{metric}", w.name, cell)
+        if "vae_reading" in part:  # the ceiling of every dream that this VAE shows
+            through = {"vae": tallies(part, "vae", spec, alive, at)}
+            board.put("control_accuracy_vae", w.name, accuracies(through).get("vae"))
     at = readable(part, slice(None))
     found = {name: tallies(part, name, spec, part["alive"][:, -1], at) for name in worlds}
     for name, tally in found.items():

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from aapt_env.model.cache import GrowingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
-from aapt_env.model.rollout import replay, rollout
+from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
-from aapt_env.train.clips import Clip, LatentClips
+from aapt_env.train.clips import LatentClips
+from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import average
 from aapt_env.train.dream import Dreamer
+from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.loop import Losses, Stage, Turn
 
 ALARMS = {
@@ -31,6 +30,10 @@ ALARMS = {
     "motion": partial(
         Alarm, "motion", below=0.7,
         says="dreams move less than the game, the world is freezing; look at the sheet, try heads=('video',)",
+    ),
+    "control": partial(
+        Alarm, "control", of_best=0.9,
+        says="dreams obey less than they did; try wrong_controls=0.5, or raise it",
     ),
 }  # fmt: skip
 
@@ -54,15 +57,28 @@ class Adversarial:
     heads: tuple[str, ...] = ("latent",)
     sigma: float = 0.1  # of unit-variance latents
     penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
-    penalised: float = 0.25  # share of the batch that R1 and R2 look at
+    penalised: float = 0.25  # share of the batch that R1 and R2 look at, always in float32
     times: float = 0.0  # the critic's time step is uniform in [0, times]; the paper's is 1
     wrong_controls: float = 0.0  # weight of real clips under controls not theirs, as further fakes
+    anchor: float = (
+        0.0  # weight of staying near the weights begun with; falls to 0 in `anchored` steps
+    )
+    anchored: int = 200
     ema: float = 0.99
-    detach: bool = True  # the recycled latent carries no gradient; the cache does
+    forcing: Forcing = Forcing()
 
     def __post_init__(self):
         object.__setattr__(self, "leads", tuple(self.leads))
         object.__setattr__(self, "heads", tuple(self.heads))
+        if self.anchor and (any(self.leads) or not self.forcing.student):
+            raise ValueError(
+                "an anchor needs rollouts from the start: leads (0,) and student forcing"
+            )
+
+    @property
+    def penalty_weight(self) -> float:
+        """What the penalties weigh on |grad D|^2: lambda * sigma^2; 0.1 by default, 10 in the paper."""
+        return self.penalty * self.sigma**2
 
 
 @dataclass(frozen=True)
@@ -74,39 +90,8 @@ class Match:
     controls: Tensor  # [B, T, k, width]
     scene: Tensor  # [B, attributes]
     given: int  # leading latents that are equal in both
+    noise: Tensor  # [B, T, C, h, w] that made `fake`
     wrong: Tensor | None = None  # real as well, but not what `controls` led to
-
-
-def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
-    """softplus(D(fake) - D(real)), mean over logits, summed over heads: what the critic minimises."""
-    return torch.stack([F.softplus(fake[h] - real[h]).mean() for h in fake]).sum()
-
-
-def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
-    """Mean over logits of |D(x + noise) - D(x)|^2, summed over heads: approximated R1 on real, R2 on fake."""
-    return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
-
-
-class Balance(nn.Module):
-    """Keeps the critic a little ahead: the nearer the contest is to a draw, the slower the generator learns.
-
-    A generator's Adam step is as long as its rate whatever its gradient says, so that at a fixed rate it outruns a
-    critic that knows nothing yet, whose logits then shrink to nothing.
-    """
-
-    def __init__(self, lead: float, decay: float = 0.8, least: float = 0.02):
-        super().__init__()
-        self.lead, self.decay, self.least = lead, decay, least
-        self.register_buffer("loss", torch.tensor(math.log(2)))
-
-    def watch(self, loss: Tensor) -> None:
-        """Take the critic's loss of a step, before it learns from it, into the running mean."""
-        self.loss.lerp_(loss.detach().to(self.loss.dtype), 1 - self.decay)
-
-    def pace(self) -> float:
-        """The generator's share of its learning rate, in [least, 1]."""
-        ahead = (math.log(2) - self.loss.item()) / (math.log(2) - self.lead)
-        return min(1.0, max(self.least, ahead))
 
 
 class AdversarialStage(Stage):
@@ -130,6 +115,7 @@ class AdversarialStage(Stage):
         }  # fmt: skip
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
+        self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
         self.train, self.dreamer = train, dreamer
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
@@ -159,38 +145,14 @@ class AdversarialStage(Stage):
         clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))
         noise = dice.normal(*clip.latents[:, 1:].shape)
-        fake = self.dream(clip, noise, lead, given)
+        fake = dream(self.generator, clip, noise, given, lead, c.overlap, c.forcing)
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None
         if apart:
             elsewhere = self.train.at(episodes, starts + apart, length).latents[:, cut]
             wrong = torch.where(self.shown, real, elsewhere)
-        return Match(real, fake, clip.controls[:, cut], clip.scene, given, wrong)
-
-    def dream(self, clip: Clip, noise: Tensor, lead: int, given: int) -> Tensor:
-        """The last 1 + T latents of a rollout; lead and overlap carry no gradient, only their memory does its work."""
-        generator, start, detach = self.generator, clip.latents[:, :given], self.config.detach
-        scene, window, length = (
-            generator.trunk.scene(clip.scene),
-            generator.config.window,
-            len(noise[0]),
-        )
-        # then one masked pass has all gradients of the growing cache
-        replayed = detach and not lead and length <= window + 2
-        free = lead + self.config.overlap if lead else length * replayed
-        cache, before = GrowingCache(generator.trunk.rope, scene, window), start[:, :0]
-        if free:
-            head = clip.controls[:, :free], noise[:, :free]
-            with torch.no_grad():
-                ahead = rollout(generator, start, *head, cache, given)
-            torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
-            if replayed:
-                return replay(generator, ahead, clip.controls, noise, clip.scene, given)
-            cache, before, start, given = cache.detach(), ahead[:, lead:-1], ahead[:, -1:], 1
-        tail = clip.controls[:, free:], noise[:, free:]
-        made = rollout(generator, start, *tail, cache, given, detach)
-        return torch.cat([before, made], dim=1)
+        return Match(real, fake, clip.controls[:, cut], clip.scene, given, noise[:, cut], wrong)
 
     def judge(self, match: Match, parts: list[Tensor], t: Tensor) -> list[dict[str, Tensor]]:
         """Logits of several versions of a clip in one pass; those of the given latents are left out."""
@@ -209,7 +171,7 @@ class AdversarialStage(Stage):
         logits = self.judge(match, parts, t)
         versus = relativistic(logits[1], logits[0])
         self.balance.watch(versus / len(logits[0]))
-        r1, r2 = self.penalties(match, logits, t, dice)
+        r1, r2 = self.penalties(match, t, dice)
         loss = versus + c.penalty * (r1 + r2)
         found = {"critic": versus.detach(), "r1": r1.detach(), "r2": r2.detach()}
         if match.wrong is not None:
@@ -217,15 +179,17 @@ class AdversarialStage(Stage):
             loss, found["wrong"] = loss + c.wrong_controls * wrong, wrong.detach()
         yield loss, found
 
-    def penalties(self, match: Match, logits: list, t: Tensor, dice: Dice) -> list[Tensor]:
-        """Approximated R1 and R2, on the first rows of the batch."""
+    def penalties(self, match: Match, t: Tensor, dice: Dice) -> list[Tensor]:
+        """Approximated R1 and R2, on the first rows of the batch; in float32, as differences of near equals."""
         few = max(1, round(self.config.penalised * len(t)))
-        real, fake = match.real[:few], match.fake[:few].detach()
+        real, fake = match.real[:few], match.fake[:few].detach().float()
         noise = self.config.sigma * dice.normal(*real.shape)
-        part = Match(real, fake, match.controls[:few], match.scene[:few], match.given)
-        moved = self.judge(part, [real + noise, fake + noise], t[:few])
-        still = [{h: x[:few] for h, x in version.items()} for version in logits[:2]]
-        return [squared_gap(a, b) for a, b in zip(moved, still, strict=True)]
+        part = replace(
+            match, real=real, fake=fake, controls=match.controls[:few], scene=match.scene[:few]
+        )
+        with torch.autocast(real.device.type, enabled=False):
+            logits = self.judge(part, [real + noise, fake + noise, real, fake], t[:few])
+        return [squared_gap(a, b) for a, b in zip(logits[:2], logits[2:], strict=True)]
 
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
@@ -234,9 +198,20 @@ class AdversarialStage(Stage):
         with torch.no_grad():
             (real,) = self.judge(match, [match.real], t)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
-        loss = relativistic(real, fake)
-        pace = self.balance.pace()
-        yield loss, {"generator": loss.detach(), "motion": motion, "pace": pace}
+        versus = relativistic(real, fake)
+        found = {"generator": versus.detach(), "motion": motion, "pace": self.balance.pace()}
+        loss, pull = versus, self.config.anchor * (1 - dice.step / self.config.anchored)
+        if pull > 0:
+            astray = self.astray(match)
+            loss, found["anchor"] = versus + pull * astray, astray.detach()
+        yield loss, found
+
+    def astray(self, match: Match) -> Tensor:
+        """Mean squared distance of the fakes from what the weights begun with make of the same noise and past."""
+        past = match.fake.detach()
+        with torch.no_grad():
+            stay = replay(self.begun, past, match.controls, match.noise, match.scene, match.given)
+        return (match.fake - stay).square().mean()
 
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""
@@ -245,3 +220,7 @@ class AdversarialStage(Stage):
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""
         return self.dreamer.sheet(self.ema)
+
+    def exam(self) -> dict[str, float]:
+        """How well held-out controls are obeyed, where a meter can tell."""
+        return self.dreamer.exam(self.ema)

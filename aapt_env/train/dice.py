@@ -11,17 +11,18 @@ import torch
 
 @dataclass(frozen=True)
 class Dice:
-    """`pick` draws indices on the CPU; `torch` draws noise on the device."""
+    """`pick` draws indices on the CPU; `torch` draws noise on the device; `step` is whose dice they are."""
 
     pick: np.random.Generator
     torch: torch.Generator
+    step: int = 0
 
     @classmethod
     def of(cls, seed: int, stage: str, step: int, device: torch.device | str = "cpu") -> Dice:
         """The dice of one step."""
         pick = np.random.default_rng((seed, zlib.crc32(stage.encode()), step))
         generator = torch.Generator(device).manual_seed(int(pick.integers(2**62)))
-        return cls(pick, generator)
+        return cls(pick, generator, step)
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal, on the device."""

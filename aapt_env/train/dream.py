@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,9 +21,15 @@ class Dreamer:
     """Rolls weights out on fixed held-out windows, one pass per latent, exactly as played."""
 
     def __init__(
-        self, vae: VAE, clips: LatentClips, length: int = 48, rows: int = 6, given: int = 5
+        self,
+        vae: VAE,
+        clips: LatentClips,
+        length: int = 48,
+        rows: int = 6,
+        given: int = 5,
+        obeyed: Callable[[np.ndarray, np.ndarray], float] | None = None,
     ):
-        self.vae, self.given = vae, given
+        self.vae, self.given, self.obeyed = vae, given, obeyed
         self.clip = clips.sample(Dice.of(3, "dreamer", 0), rows, min(length, clips.longest))
 
     @torch.no_grad()
@@ -47,6 +55,16 @@ class Dreamer:
         show = slice(self.given - 1, None, 4)
         rows = [r[show].cpu().numpy() for pair in zip(dream, real, strict=True) for r in pair]
         return sheet(rows, ["dream", "game"] * len(dream))
+
+    @torch.no_grad()
+    def exam(self, generator: Generator) -> dict[str, float]:
+        """{"control": share of controls that a meter reads back from the dreams}; empty without one."""
+        if self.obeyed is None:
+            return {}
+        shown = self.vae.decode(self.latents(generator))[0][:, self.given - 1 :]
+        clips = torch.cat([shown[:, 0, -1:], shown[:, 1:].flatten(1, 2)], dim=1).cpu().numpy()
+        rows = self.clip.controls[:, self.given - 1 :, 0].cpu().numpy()
+        return {"control": self.obeyed(clips, rows)}
 
     @torch.no_grad()
     def motion(self, generator: Generator) -> float:

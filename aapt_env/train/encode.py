@@ -16,6 +16,8 @@ from aapt_env.model.vae import VAE
 from aapt_env.train import state
 from aapt_env.train.clips import EncodedEpisode
 
+MARK = "vae.json"  # whose latents a folder holds
+
 
 def fingerprint(vae: VAE) -> str:
     """A hash of the weights, so that latents of another VAE are never mixed in."""
@@ -52,7 +54,7 @@ def encode_all(
 ) -> list[EncodedEpisode]:
     """Encode the episodes that `folder` does not hold yet, and return all."""
     folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / "vae.json"
+    mark = folder / MARK
     stamp = json.dumps({"vae": fingerprint(vae)})
     if not mark.is_file() or mark.read_text() != stamp:
         for old in folder.glob("*.safetensors"):

@@ -59,6 +59,10 @@ class Stage:
         """A contact sheet, [H, W, 3] uint8 RGB."""
         return None
 
+    def exam(self) -> dict[str, float]:
+        """Further metrics, measured as often as pictures are drawn."""
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -118,6 +122,7 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
     base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in stage.turns}
     saved = pictured = time.monotonic()
     ticks: list[float] = []
+    examined: dict[str, float] = {}
     with tqdm(total=steps, initial=step, desc=stage.name, unit="step", mininterval=2.0) as bar:
         while steps is None or step < steps:
             ticks.append(time.monotonic())
@@ -129,7 +134,11 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
             step += 1
             bar.update()
             now = time.monotonic()
+            if now - pictured > run.picture_seconds or step == steps:
+                examined = draw(stage, run, step)
+                pictured = now
             if step % run.log_every == 0 or step == steps:
+                metrics, examined = metrics | examined, {}
                 rung = [said for alarm in stage.alarms if (said := alarm.hear(metrics))]
                 for said in rung:
                     tqdm.write(f"ALARM {stage.name}, step {step}: {said}", file=sys.stderr)
@@ -141,9 +150,6 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
                 meta = {"stage": stage.name, "step": step, "steps": steps or 0}
                 state.save(path, stage.modules, optimizers, meta)
                 saved = now
-            if now - pictured > run.picture_seconds or step == steps:
-                draw(stage, run, step)
-                pictured = now
             if now > run.deadline and step != steps:
                 return False
     return True
@@ -213,13 +219,24 @@ def only(learning: tuple[nn.Module, ...], modules: dict[str, nn.Module]) -> Iter
             p.requires_grad_(True)
 
 
-def draw(stage: Stage, run: Run, step: int) -> None:
-    """Write the stage's contact sheet."""
+def draw(stage: Stage, run: Run, step: int) -> dict[str, float]:
+    """Write the stage's contact sheet, and return what its exam found."""
     with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16):
-        sheet = stage.picture()
+        sheet, found = stage.picture(), stage.exam()
     if sheet is not None:
         (run.folder / "sheets").mkdir(exist_ok=True)
         cv2.imwrite(str(run.folder / "sheets" / f"{step:06d}.png"), sheet[..., ::-1])
+    return found
+
+
+def seconds_of(folder: Path) -> float:
+    """What a stage has taken so far, all its sittings together."""
+    total = last = 0.0
+    path = folder / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        now = json.loads(line)["seconds"]
+        total, last = total + (now - last if now >= last else now), now
+    return total
 
 
 class Log:

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -32,9 +33,11 @@ from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
+from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
 GENERATED = STAGES[1:5]  # stages whose weights can play
+CODERS = ("autoencode", "polish")  # stages that train the VAE
 
 
 def train(
@@ -49,6 +52,7 @@ def train(
     device: str = "auto",
     seed: int = 0,
     compile: bool = False,
+    watch: Callable | None = None,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
@@ -64,13 +68,16 @@ def train(
         device: auto, cpu or cuda.
         seed: of weights, noise and the order of clips.
         compile: whether the diffusion stage's passes go through torch.compile.
+        watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
     """
     begun = time.monotonic()
     deadline = begun + time_limit if time_limit else float("inf")
-    training = Training(game, recipe, budget, Path(out or run_dir(game)), device, seed, compile)
+    training = Training(
+        game, recipe, budget, Path(out or run_dir(game)), device, seed, compile, watch
+    )
     folder = training.folder
     names = folder.plan(stage, resume)
     if not training.open_data(Path(data or data_dir(game)), deadline):
@@ -93,6 +100,8 @@ def train(
 class Training:
     """One run's folder, data and weights."""
 
+    kind: type[Generator] = Generator
+
     def __init__(
         self,
         game: str,
@@ -102,7 +111,9 @@ class Training:
         device: str,
         seed: int,
         compile: bool = False,
+        watch: Callable | None = None,
     ):
+        self.watch = watch
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
         self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
         self.checkpoint = out / "checkpoint"
@@ -154,7 +165,7 @@ class Training:
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
         torch.manual_seed(self.folder.seed + 1)
-        made = Generator(self.sizes, self.spec.control).to(self.device)
+        made = self.kind(self.sizes, self.spec.control).to(self.device)
         if stage is not None:
             state.load_module(
                 self.folder.state_of(stage), "generator" if stage == "consistency" else name, made
@@ -165,8 +176,7 @@ class Training:
         """Encode every episode once, with the trained VAE, and make the dreamer."""
         if hasattr(self, "clips"):
             return
-        state.load_module(self.folder.state_of("autoencode"), "vae", self.vae)
-        self.vae.eval().requires_grad_(False)
+        self.load_vae("autoencode")
         encoded = {}
         for part, indices in (("train", self.train_indices), ("held", self.held_indices)):
             frames = LazyFrames(self, part)
@@ -176,7 +186,13 @@ class Training:
         self.frames.clear()
         self.clips = LatentClips(encoded["train"], self.device)
         self.held = LatentClips(encoded["held"], self.device)
-        self.dreamer = Dreamer(self.vae, self.held)
+        obeyed = self.watch(self.spec, self.device) if self.watch else None
+        self.dreamer = Dreamer(self.vae, self.held, obeyed=obeyed)
+
+    def load_vae(self, stage: str) -> None:
+        """The VAE as a stage left it: autoencode, or polish, whose encoder and latents are the same."""
+        state.load_module(self.folder.state_of(stage), "vae", self.vae)
+        self.vae.eval().requires_grad_(False)
 
     def stage(self, name: str) -> loop.Stage:
         """Build a stage from what the stages before it left."""
@@ -184,6 +200,10 @@ class Training:
         if name == "autoencode":
             train, held = (FrameClips(self.decoded(part), r.k) for part in ("train", "held"))
             return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
+        if name == "polish":
+            self.load_vae("autoencode")
+            train, held = (FrameClips(self.decoded(part), r.k) for part in ("train", "held"))
+            return PolishStage(r.polish, self.vae, train, held, self.device)
         if name == "imitate":
             controls = [self.episodes.controls(i) for i in self.train_indices]
             torch.manual_seed(self.folder.seed + 3)
@@ -222,8 +242,8 @@ class Training:
 
     def run_stage(self, name: str, deadline: float) -> bool:
         """Run one stage to its end or to the deadline; a complete one is not built again."""
-        ceiling = self.folder.path / "autoencode" / "psnr.json"
-        if self.folder.complete(name) and (name != "autoencode" or ceiling.is_file()):
+        ceiling = self.folder.path / name / "psnr.json"
+        if self.folder.complete(name) and (name not in CODERS or ceiling.is_file()):
             return True
         settings = getattr(self.recipe, name)
         stage = self.stage(name)
@@ -234,7 +254,7 @@ class Training:
                 seconds=settings.share * self.folder.budget, device=self.device, bf16=self.bf16,
             ),
         )  # fmt: skip
-        if name == "autoencode" and done:
+        if name in CODERS and done:
             held = FrameClips(self.decoded("held"), self.recipe.k)
             psnr = held_out_psnr(self.vae.eval(), held, self.device)
             ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
@@ -249,13 +269,16 @@ class Training:
             there = all((place / "config.json").is_file() for place in places)
             if not before or not (there or any(self.folder.state_of(n).is_file() for n in later)):
                 self.write_checkpoint(name)
+        elif name == "polish":
+            trained = [n for n in GENERATED if self.folder.complete(n)]
+            if trained and not before:
+                self.write_checkpoint(trained[-1])
         elif name == "imitate" and (self.checkpoint / "config.json").is_file():
             self.write_policy()
 
     def write_checkpoint(self, stage: str) -> None:
         """Write the stage's averaged weights as a world that plays."""
-        if not hasattr(self, "clips"):
-            state.load_module(self.folder.state_of("autoencode"), "vae", self.vae)
+        self.load_vae("polish" if self.folder.complete("polish") else "autoencode")
         meta = state.read_meta(self.folder.state_of(stage))
         training = {
             "recipe": self.recipe.name, "stage": stage, "step": int(meta["step"]), "seed": self.folder.seed,

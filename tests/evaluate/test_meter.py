@@ -10,11 +10,12 @@ import torch
 
 from aapt_env import checkpoint
 from aapt_env.evaluate import meter
-from aapt_env.evaluate.learn import learn
+from aapt_env.evaluate.learn import learn, soften
 from aapt_env.evaluate.run import Eval, find_meter
 from aapt_env.games import make_held
 from aapt_env.model.observer import Observer, ObserverConfig
 from aapt_env.spec import ControlSpec
+from aapt_env.train.dice import Dice
 
 KEYS = ControlSpec(space="MultiBinary", size=4, names=("left", "right", "throttle", "brake"))
 
@@ -133,3 +134,19 @@ def test_a_meter_of_another_world_is_refused_by_name_and_left_out_otherwise(taug
 def test_stacks_of_another_size_are_refused(loaded):
     with pytest.raises(ValueError, match="expected uint8"):
         loaded.observer(torch.zeros(1, 12, 64, 64, 3, dtype=torch.uint8))
+
+
+def test_every_other_stack_is_softened_alike_in_all_its_frames():
+    rng = torch.Generator().manual_seed(0)
+    still = torch.rand(6, 1, 64, 64, generator=rng).expand(-1, 5, -1, -1) * 4
+    found = soften(still, Dice.of(0, "x", 0), 1.5, 0.0)
+    assert torch.equal(found[1::2], still[1::2]), "as they were"
+    assert torch.allclose(found[::2].diff(dim=1), torch.zeros(()), atol=1e-5), (
+        "no motion of its own"
+    )
+    rough, before = (x[::2].diff(dim=-1).abs().mean((1, 2, 3)) for x in (found, still))
+    assert (rough < before).all() and len(set((rough / before).tolist())) == 3
+    assert torch.allclose(found.mean((1, 2, 3)), still.mean((1, 2, 3)), atol=0.02)
+    grainy = soften(still, Dice.of(0, "x", 0), 1.5, 0.5)
+    assert grainy[::2].diff(dim=1).abs().amax((1, 2, 3)).min() > 0
+    assert torch.equal(soften(still, Dice.of(0, "x", 0), 1.5, 0.5), grainy)

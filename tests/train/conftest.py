@@ -64,6 +64,7 @@ def small():
             consistency=dataclasses.replace(recipe.consistency, steps=2),
             adversarial=dataclasses.replace(recipe.adversarial, steps=2, length=4),
             long=long,
+            polish=dataclasses.replace(recipe.polish, steps=2),
             imitate=dataclasses.replace(recipe.imitate, steps=2),
         )
         return dataclasses.replace(recipe, **(changes | stages))

@@ -28,7 +28,7 @@ def test_falling_is_judged_by_the_best_so_far():
 
 @pytest.mark.parametrize(
     "metric, bad, good",
-    [("critic", 0.001, 0.5), ("motion", 0.5, 1.0)],
+    [("critic", 0.001, 0.5), ("motion", 0.5, 1.0), ("control", 0.6, 0.8)],
 )
 def test_the_adversarial_stages_alarms(metric, bad, good):
     for name, make in ALARMS.items():
@@ -55,6 +55,23 @@ class Fading(Stage):
 
     def losses(self, batch, dice):
         yield self.weight(torch.ones(1, 1)).square().sum(), {"motion": next(self.values)}
+
+
+def test_what_the_exam_finds_is_logged_once_and_heard(tmp_path, capsys):
+    """Exams are rarer than lines of the log: one line has what an exam found, and alarms count exams."""
+    stage, marks = Fading([1] * 8), iter([0.9, 0.5, 0.5])
+    stage.exam = lambda: {"control": next(marks)}
+    stage.alarms = [Alarm("control", "it stops obeying", of_best=0.9, patience=2)]
+    run = Run(folder=tmp_path, steps=3, log_every=1, picture_seconds=-1.0)
+    train(stage, run)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["control"] for line in lines] == [0.9, 0.5, 0.5]
+    assert "it stops obeying" in lines[2]["alarm"] and "it stops obeying" in capsys.readouterr().err
+    rare = Fading([1] * 8)
+    rare.exam = lambda: {"control": 0.7}
+    train(rare, Run(folder=tmp_path / "rare", steps=3, log_every=1))
+    lines = (tmp_path / "rare" / "metrics.jsonl").read_text().splitlines()
+    assert ["control" in line for line in lines] == [False, False, True], "at the last step"
 
 
 def test_the_loop_says_it_aloud_and_logs_it(tmp_path, capsys):

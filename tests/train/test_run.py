@@ -235,7 +235,7 @@ def test_latents_of_another_vae_are_made_anew(again, trained):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (dict(stage="polish"), "unknown stage 'polish'; the recipe has autoencode, diffusion"),
+        (dict(stage="gild"), "unknown stage 'gild'; the recipe has autoencode, diffusion"),
         (dict(recipe="tpu"), "unknown recipe 'tpu'; there are"),
         (dict(device="cuda"), "--device cuda: torch .* sees no CUDA GPU; use --device cpu"),
         (dict(recipe="h100"), "has frames of 64x64 with k=4; recipe 'h100' wants 128x128"),
@@ -320,7 +320,7 @@ def test_the_command_line_says_one_sentence(tmp_path, capsys, monkeypatch, datas
     (tmp_path / "file").write_text("")
     lines = {
         "train driving --device cuda": "sees no CUDA GPU",
-        "train driving --stage polish": "unknown stage 'polish'",
+        "train driving --stage gild": "unknown stage 'gild'",
         "train driving --recipe tpu": "unknown recipe 'tpu'",
         f"train driving --recipe smoke --data {dataset} --out {tmp_path}/file/run": "Not a directory",
         f"train driving --recipe smoke --data {dataset} --out {tmp_path}/file": "exists",

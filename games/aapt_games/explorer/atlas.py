@@ -22,31 +22,27 @@ class Atlas:
         left: [tiles * LEVELS] float32, column of a copy's first pixel centre; index tile * LEVELS + level.
         top: [tiles * LEVELS] float32, its row.
         span: [tiles, 2] metres that a tile covers across and down.
-        glow: [tiles] float32, light that a tile has of itself.
     """
 
     image: np.ndarray
     left: np.ndarray
     top: np.ndarray
     span: np.ndarray
-    glow: np.ndarray
 
 
 class Palette:
-    """Collects tiles; equal names share one."""
+    """Collects tiles."""
 
     def __init__(self):
         self.tiles: list[np.ndarray] = []
         self.spans: list[tuple[float, float]] = []
-        self.glows: list[float] = []
         self.walls: list[bool] = []
 
-    def add(self, tile: np.ndarray, span: tuple[float, float], wall: bool, glow: float = 0.0) -> int:
-        """Add a tile [TALL, WIDE, 3]; returns its index."""
+    def add(self, tile: np.ndarray, span: tuple[float, float], wall: bool) -> int:
+        """Add a tile [TALL, WIDE, 3] that covers `span` metres; returns its index."""
         self.tiles.append(tile)
         self.spans.append(span)
         self.walls.append(wall)
-        self.glows.append(glow)
         return len(self.tiles) - 1
 
     def pack(self) -> Atlas:
@@ -65,5 +61,4 @@ class Palette:
                 small = cv2.copyMakeBorder(small, 0, 0, EDGE, EDGE, cv2.BORDER_WRAP)
                 image[i * tall : i * tall + h + 2 * EDGE, starts[k] : starts[k + 1]] = small
                 left[i, k], top[i, k] = starts[k] + EDGE - 0.5, i * tall + EDGE - 0.5
-        span, glow = np.array(self.spans, np.float32), np.array(self.glows, np.float32)
-        return Atlas(image, left.ravel(), top.ravel(), span, glow)
+        return Atlas(image, left.ravel(), top.ravel(), np.array(self.spans, np.float32))

@@ -34,8 +34,9 @@ class ExplorerEnv(gymnasium.Env):
     Never by itself.
 
     ### Info
-    `pose` [4] x, y (m), yaw, pitch (rad; yaw 0 looks along +x, more turns right), `command` and `motion` [4] of the last
-    frame, `depth` [H, W] float32 metres along the optical axis (1000 for the sky), `room` and `kind`, `visited`, `scene`.
+    `pose` [4]: x, y (m), yaw, pitch (rad; yaw 0 looks along +x, more turns right). `command` and `motion` [4] of the
+    last frame. `depth` [H, W] float32: metres along the optical axis, about 1000 for the sky. `eye`: metres above the
+    floor. `room`, `kind`, `visited`, `scene`.
 
     ### Reset options
     `options={"scene": {"style": ..., "time": ...}}`, each optional; see `scenes`.

@@ -24,7 +24,10 @@ def paint(sky: Sky, time: str, rng: np.random.Generator) -> np.ndarray:
     t = (np.sin(elevation) ** 0.6)[:, None, None].astype(np.float32)
     image = np.broadcast_to(low * (1 - t) + high * t, (ROWS, WIDTH, 3)).copy()
     flat = np.cos(elevation)[:, None]
-    way = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)[:, None] + 0 * azimuth], -1)
+    way = np.stack(
+        [flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)[:, None] + 0 * azimuth],
+        -1,
+    )
     towards = (way @ np.asarray(sky.sun)).clip(-1, 1)
     if time == "night":
         stars = rng.random((ROWS, WIDTH)) > 0.994
@@ -47,7 +50,12 @@ def _clouds(way: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     x, y = (way[..., i] * over for i in (0, 1))
     cover = np.zeros(way.shape[:2], np.float32)
     for cell, gain in ((2.6, 0.55), (1.1, 0.3), (0.5, 0.2)):
-        field = cv2.GaussianBlur(rng.standard_normal((64, 64)).astype(np.float32), (0, 0), 0.8, borderType=cv2.BORDER_REFLECT)
+        field = cv2.GaussianBlur(
+            rng.standard_normal((64, 64)).astype(np.float32),
+            (0, 0),
+            0.8,
+            borderType=cv2.BORDER_REFLECT,
+        )
         u, v = ((c / cell % 60 + 2).astype(np.float32) for c in (x, y))
         cover += gain * cv2.remap(field, u, v, cv2.INTER_CUBIC)
     cover = np.clip((cover - rng.uniform(-0.02, 0.14)) * 5, 0, 0.92)

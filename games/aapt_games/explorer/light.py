@@ -22,7 +22,9 @@ ROW = 64  # patches beside each other
 _OUT = np.array(
     [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1)], np.float32
 )  # normals, into the cell
-_SHARES = np.linspace(0.04, 0.96, 16, dtype=np.float32)[[8, 4, 12, 2, 6, 10, 14, 0, 1, 3, 5, 7, 9, 11, 13, 15]]
+_SHARES = np.linspace(0.04, 0.96, 16, dtype=np.float32)[
+    [8, 4, 12, 2, 6, 10, 14, 0, 1, 3, 5, 7, 9, 11, 13, 15]
+]
 _STEP = (1, -1, SIZE, -SIZE)  # cell on the other side of a wall
 
 
@@ -67,11 +69,12 @@ class Texels:
     def __post_init__(self):
         self.middle = self.at.reshape(-1, TEXELS, 3).mean(1)  # [patches, 3]
 
-    def near(self, place: np.ndarray, reach: float) -> np.ndarray:
-        """Texels of the patches that a lamp could reach and that do not turn their back to it."""
+    def near(self, place: np.ndarray, reach: float, rooms: np.ndarray) -> np.ndarray:
+        """Texels of the patches, of rooms [rooms] bool, that a lamp reaches and that do not turn their back to it."""
         way = place - self.middle
         close = (way**2).sum(1) < (reach + 0.5) ** 2
         back = (way * self.out[::TEXELS]).sum(1) < -0.6
+        close &= rooms[self.room[::TEXELS]]
         patches = np.flatnonzero(close & ~(back & (self.kind[::TEXELS] < 6)))
         return (patches[:, None] * TEXELS + np.arange(TEXELS)).ravel()
 
@@ -88,11 +91,14 @@ def bake(plan: Plan, sky: Sky, lamps: list[Lamp], spots: np.ndarray) -> Light:
     faces, texels = _texels(plan)
     light = _open_sky(plan, sky, texels)
     light += _sun(plan, sky, texels)
+    near = plan.near(4)  # through two doors in a line; farther, next to nothing
     for lamp in lamps:
-        _add_lamp(light, lamp, plan, texels)
+        _add_lamp(light, lamp, plan, texels, near)
     light += _bounced(plan, light, texels)
     light *= _corners(plan, texels, spots)[:, None]
-    light = 1.5 * (1 - np.exp(light * np.float32(-0.85)))  # as film takes it: bright lamps do not burn out
+    light = 1.5 * (
+        1 - np.exp(light * np.float32(-0.95))
+    )  # as film takes it: bright lamps do not burn out
     return _pack(faces, len(plan.pillars), light, texels)
 
 
@@ -116,14 +122,21 @@ def _texels(plan: Plan) -> tuple[np.ndarray, Texels]:
     z = np.select([walls, side2 == CEILING], [v * tall, tall], 0.0 * v)
     count = u.shape[1]
     flat = [np.stack([x, y, z], -1).reshape(-1, 3), np.repeat(_OUT[side], count, 0)]
-    flat += [np.repeat(plan.room.ravel()[cell], count), np.repeat(ceiling[cell], count), np.repeat(side, count)]
+    flat += [
+        np.repeat(plan.room.ravel()[cell], count),
+        np.repeat(ceiling[cell], count),
+        np.repeat(side, count),
+    ]
     if len(plan.pillars):
         px, py, radius = (plan.pillars[:, i, None] for i in range(3))
         turn = across.ravel()[None] * 2 * np.pi
         c, s = np.cos(turn), np.sin(turn)
         own = plan.pillars[:, 1].astype(int) * SIZE + plan.pillars[:, 0].astype(int)
         at = [px + c * (radius + 0.02), py + s * (radius + 0.02), v * ceiling[own][:, None]]
-        more = [np.stack(at, -1).reshape(-1, 3), np.tile(np.stack([c, s, 0 * c], -1)[0], (len(own), 1))]
+        more = [
+            np.stack(at, -1).reshape(-1, 3),
+            np.tile(np.stack([c, s, 0 * c], -1)[0], (len(own), 1)),
+        ]
         more += [np.repeat(plan.room.ravel()[own], count), np.repeat(ceiling[own], count)]
         more += [np.full(len(own) * count, 6)]
         flat = [np.concatenate(pair) for pair in zip(flat, more, strict=True)]
@@ -161,17 +174,18 @@ def _sun(plan: Plan, sky: Sky, t: Texels) -> np.ndarray:
     return out
 
 
-def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels) -> None:
+def _add_lamp(light: np.ndarray, lamp: Lamp, plan: Plan, t: Texels, rooms: np.ndarray) -> None:
     """Add one lamp's light to [n, 3]."""
     place = np.array([lamp.x, lamp.y, lamp.z], np.float32)
-    near = t.near(place, lamp.reach)
+    own = int(plan.room[int(lamp.y), int(lamp.x)])
+    near = t.near(place, lamp.reach, rooms[own])
     way = place - t.at[near]
     distance = np.sqrt((way**2).sum(1)) + 1e-3
     faced = (way * t.out[near]).sum(1) / distance
     keep = (distance < lamp.reach) & (faced > -0.2)
     near, way, distance, faced = near[keep], way[keep], distance[keep], faced[keep]
     at = t.at[near] + 0.04 * t.out[near]
-    free = t.room[near] == plan.room[int(lamp.y), int(lamp.x)]  # rooms have no corners of their own
+    free = t.room[near] == own  # rooms have no corners of their own
     other = np.flatnonzero(~free)
     free[other] = _clear(plan, at[other], way[other], _SHARES)
     strength = free * np.clip((faced + 0.2) / 1.2, 0, 1)
@@ -241,7 +255,9 @@ def _pack(faces: np.ndarray, pillars: int, light: np.ndarray, t: Texels) -> Ligh
     rows = -(-count // ROW)
     patches = np.zeros((rows * ROW, tall, wide, 3), np.float32)
     patches[:count] = light.reshape(count, tall, wide, 3)
-    image = patches.reshape(rows, ROW, tall, wide, 3).swapaxes(1, 2).reshape(rows * tall, ROW * wide, 3)
+    image = (
+        patches.reshape(rows, ROW, tall, wide, 3).swapaxes(1, 2).reshape(rows * tall, ROW * wide, 3)
+    )
     left, top = (np.zeros(6 * CELLS + pillars, np.float32) for _ in range(2))
     places = np.concatenate([faces, 6 * CELLS + np.arange(pillars)])
     left[places] = np.arange(count) % ROW * wide + 0.5

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from aapt_games.explorer.grain import TALL, WIDE, noise
 from aapt_games.explorer.scene import Color
-from aapt_games.explorer.textures import TALL, WIDE, noise, planks
+from aapt_games.explorer.textures import planks
 
 
 def hung(rng: np.random.Generator, wall: np.ndarray, height: float, hue: Color) -> np.ndarray:
@@ -49,7 +50,9 @@ def painting(rng, image, middle: int, metre: float, hue) -> None:
 def banner(rng, image, middle: int, metre: float, hue) -> None:
     """A hanging cloth in the room's colour with a device on it."""
     top, bottom = max(10, round(middle - 0.7 * metre)), round(middle + 0.6 * metre)
-    points = np.array([[34, top], [94, top], [94, bottom], [64, bottom - 16], [34, bottom]], np.int32)
+    points = np.array(
+        [[34, top], [94, top], [94, bottom], [64, bottom - 16], [34, bottom]], np.int32
+    )
     cv2.fillPoly(image, [points], hue.tolist())
     cv2.polylines(image, [points], True, (226, 190, 96), 3)
     cv2.line(image, (28, top), (100, top), (96, 68, 40), 5)
@@ -59,7 +62,9 @@ def banner(rng, image, middle: int, metre: float, hue) -> None:
         cv2.circle(image, center, 14, gold, -1)
         cv2.circle(image, center, 7, hue.tolist(), -1)
     else:
-        cross = np.array([[64, center[1] - 20], [80, center[1]], [64, center[1] + 20], [48, center[1]]])
+        cross = np.array(
+            [[64, center[1] - 20], [80, center[1]], [64, center[1] + 20], [48, center[1]]]
+        )
         cv2.fillPoly(image, [cross.astype(np.int32)], gold)
 
 
@@ -69,7 +74,16 @@ def mirror(rng, image, middle: int, metre: float, hue) -> None:
     axes = (46, radius)
     cv2.ellipse(image, (64, middle), (52, radius + 5), 0, 0, 360, (176, 136, 60), -1)
     cv2.ellipse(image, (64, middle), axes, 0, 0, 360, (hue * 0.9 + 20).tolist(), -1)
-    cv2.ellipse(image, (56, middle - radius // 4), (24, radius // 2), 0, 0, 360, (hue * 0.5 + 120).tolist(), -1)
+    cv2.ellipse(
+        image,
+        (56, middle - radius // 4),
+        (24, radius // 2),
+        0,
+        0,
+        360,
+        (hue * 0.5 + 120).tolist(),
+        -1,
+    )
 
 
 def window(rng, wall: np.ndarray, height: float, light: Color) -> np.ndarray:
@@ -88,7 +102,9 @@ def window(rng, wall: np.ndarray, height: float, light: Color) -> np.ndarray:
         for j, y in enumerate(range(top, bottom, 22)):
             if stained and (i + j) % 2:
                 part = image[y : min(y + 22, bottom), x : x + 20]
-                part *= np.asarray(rng.choice([(1, 0.5, 0.4), (0.45, 0.75, 1), (1, 0.86, 0.4)]), np.float32)
+                part *= np.asarray(
+                    rng.choice([(1, 0.5, 0.4), (0.45, 0.75, 1), (1, 0.86, 0.4)]), np.float32
+                )
             cv2.line(image, (x, top), (x, bottom), (84, 78, 72), 2)
             cv2.line(image, (24, y), (104, y), (84, 78, 72), 2)
     return np.clip(image, 0, 255).astype(np.uint8)

@@ -52,9 +52,13 @@ class Plan:
     room: np.ndarray
     pillars: np.ndarray
 
-    def room_at(self, x: float, y: float) -> Room:
-        """The room that a point lies in."""
-        return self.rooms[int(self.room[int(y), int(x)])]
+    def near(self, hops: int) -> np.ndarray:
+        """[rooms, rooms] bool: which rooms, doors counted as such, are so few steps away."""
+        linked = np.eye(len(self.rooms), dtype=int)
+        for a, b in ((self.room[1:], self.room[:-1]), (self.room[:, 1:], self.room[:, :-1])):
+            both = (a >= 0) & (b >= 0)
+            linked[a[both], b[both]] = linked[b[both], a[both]] = 1
+        return np.linalg.matrix_power(linked, hops) > 0
 
     def solid(self, x: int, y: int) -> bool:
         """Whether a cell is wall."""
@@ -110,13 +114,12 @@ def _kinds(rooms: list[Room], rng: np.random.Generator) -> None:
     """Two or more of the large ones are courtyards, other large ones high halls."""
     order = sorted(range(len(rooms)), key=lambda i: -rooms[i].area)
     courts = 2 + int(rng.random() < 0.5)
-    for rank, i in enumerate(order):
-        room = rooms[i]
+    for room in (rooms[i] for i in order):
         narrow = min(room.x1 - room.x0, room.y1 - room.y0)
         if narrow < SMALLEST:
             room.kind, room.ceiling = "corridor", 2.7
-        elif rank < courts:
-            room.kind, room.ceiling = "court", ROOF
+        elif courts:
+            room.kind, room.ceiling, courts = "court", ROOF, courts - 1
         elif room.area >= 40:
             room.kind, room.ceiling = "hall", float(rng.choice([3.8, 4.4]))
         else:

@@ -31,7 +31,9 @@ class Hits:
     wall: np.ndarray
 
 
-def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy: np.ndarray) -> Hits:
+def cast(
+    ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy: np.ndarray
+) -> Hits:
     """Follow rays from (x, y) in directions dx, dy [A] until each meets a wall.
 
     Args:
@@ -43,43 +45,46 @@ def cast(ceiling: np.ndarray, x: float, y: float, eye: float, dx: np.ndarray, dy
         dy: float32.
     """
     count = len(dx)
-    with np.errstate(divide="ignore"):
-        per_x, per_y = np.abs(1 / dx), np.abs(1 / dy)
+    per_x, per_y = (1 / np.maximum(np.abs(d), np.float32(1e-7)) for d in (dx, dy))
     right, down = dx > 0, dy > 0
     fx, fy = np.float32(x % 1), np.float32(y % 1)
     next_x = np.where(right, 1 - fx, fx) * per_x
     next_y = np.where(down, 1 - fy, fy) * per_y
     step_x, step_y = np.where(right, 1, -1), np.where(down, SIZE, -SIZE)
-    face_x, face_y = np.where(right, 0, CELLS), np.where(down, 2 * CELLS, 3 * CELLS)
     cell = np.full(count, int(y) * SIZE + int(x))
-    depths, faces, heights = [], [], [ceiling[cell]]
-    for _ in range(3 * SIZE):
+    depths, crossed, cells, heights = [], [], [cell], [ceiling.take(cell)]
+    open_way = heights[0] > 0
+    while open_way.any():
         across = next_x < next_y
-        depths.append(np.where(across, next_x, next_y))
-        faces.append(np.where(across, face_x, face_y) + cell)
-        cell = cell + np.where(across, step_x, step_y) * (heights[-1] > 0)
-        heights.append(ceiling.take(cell))
-        next_x += per_x * across
-        next_y += per_y * ~across
-        if not heights[-1].any():
-            break
-    high = np.stack(heights)
+        depths.append(np.minimum(next_x, next_y))
+        crossed.append(across)
+        cells.append(cells[-1] + np.where(across, step_x, step_y))
+        heights.append(ceiling.take(cells[-1], mode="clip"))
+        open_way &= heights[-1] > 0
+        np.add(next_x, per_x, out=next_x, where=across)
+        np.add(next_y, per_y, out=next_y, where=~across)
+    high = np.array(heights)
     here, there = high[:-1], high[1:]
-    event = here != there
-    layer = np.minimum(event.cumsum(0) - 1, LAYERS - 1)
+    last = (there == 0).argmax(0)
+    event = (here != there) & (np.arange(len(there))[:, None] <= last)
+    layer = np.minimum(event.cumsum(0, dtype=np.intp) - 1, LAYERS - 1)
     step, ray = np.nonzero(event)
     place = layer[step, ray], ray
-    used = layer[-1] + 1
+    side = np.where(
+        np.array(crossed)[step, ray], np.where(right, 0, 1)[ray], np.where(down, 2, 3)[ray]
+    )
     depth = np.full((LAYERS + 1, count), 1e9, np.float32)
-    slope = np.full((LAYERS + 1, count), -1e9, np.float32)
-    above, face = np.zeros((LAYERS + 1, count), np.float32), np.zeros((LAYERS + 1, count), np.int64)
-    depth[place] = np.stack(depths)[step, ray]
-    above[place], face[place] = here[step, ray], np.stack(faces)[step, ray]
+    above, face = np.zeros((LAYERS + 1, count), np.float32), np.zeros((LAYERS + 1, count), np.intp)
+    depth[place] = np.array(depths)[step, ray]
+    above[place] = here[step, ray]
+    face[place] = side * CELLS + np.array(cells)[step, ray]
+    slope = np.full((int(layer.max()) + 1, count), -1e9, np.float32)
     low = np.minimum(here, there)[step, ray]
-    slope[place] = (low - eye) / np.maximum(depth[place], 1e-3)
-    slope = np.minimum.accumulate(slope[: int(used.max())], axis=0)
-    wall = depth[used - 1, np.arange(count)]
-    return Hits(slope, depth.ravel(), above.ravel(), face.ravel(), wall)
+    slope[place] = (low - np.float32(eye)) / np.maximum(depth[place], np.float32(1e-3))
+    wall = depth[layer[-1], np.arange(count)]
+    return Hits(
+        np.minimum.accumulate(slope, axis=0), depth.ravel(), above.ravel(), face.ravel(), wall
+    )
 
 
 def pillars(posts: np.ndarray, x: float, y: float, dx: np.ndarray, dy: np.ndarray):
@@ -96,6 +101,8 @@ def pillars(posts: np.ndarray, x: float, y: float, dx: np.ndarray, dy: np.ndarra
     a = dx * dx + dy * dy
     b = px * dx + py * dy  # [n, A]
     inside = b * b - a * (px * px + py * py - posts[:, 2, None] ** 2)
-    depth = np.where((inside > 0) & (b > 0), (b - np.sqrt(np.maximum(inside, 0))) / a, np.float32(1e9))
+    depth = np.where(
+        (inside > 0) & (b > 0), (b - np.sqrt(np.maximum(inside, 0))) / a, np.float32(1e9)
+    )
     index = depth.argmin(0)
     return depth[index, np.arange(len(dx))], index

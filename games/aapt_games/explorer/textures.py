@@ -8,58 +8,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from aapt_games.explorer import facades
+from aapt_games.explorer.grain import SPAN, TALL, WIDE, flat, grain, joints, noise, skirt, stones
 from aapt_games.explorer.scene import Color
 
-WIDE, TALL = 128, 192  # pixels of a tile
-SPAN = 2.0  # metres across a tile; a wall's tile is as tall as its room, others are 3 m
-Draw = Callable[[np.random.Generator, np.ndarray], np.ndarray]
-
-
-def noise(rng: np.random.Generator, cells: int, rows: int = 0) -> np.ndarray:
-    """[TALL, WIDE] smooth noise of mean 0 and spread about 1 that repeats, `cells` bumps across."""
-    rows = rows or max(1, cells * TALL // WIDE)
-    small = rng.standard_normal((rows, cells)).astype(np.float32)
-    small = np.pad(small, 2, mode="wrap")
-    fine = cv2.resize(small, None, fx=WIDE / cells, fy=TALL / rows, interpolation=cv2.INTER_CUBIC)
-    y, x = round(2 * TALL / rows), round(2 * WIDE / cells)
-    return fine[y : y + TALL, x : x + WIDE] * 1.3
-
-
-def grain(rng: np.random.Generator, amount: float) -> np.ndarray:
-    """[TALL, WIDE, 1] factor of speckle over three sizes."""
-    n = 0.5 * noise(rng, 4) + 0.35 * noise(rng, 16) + 0.35 * noise(rng, 64)
-    return (1 + amount * n)[..., None]
-
-
-def flat(color) -> np.ndarray:
-    """[TALL, WIDE, 3] float32 of one colour."""
-    return np.broadcast_to(np.asarray(color, np.float32), (TALL, WIDE, 3)).copy()
-
-
-def joints(shape: tuple[int, int], gap: int, shift: bool, soft: bool = True):
-    """Masonry of rows x columns: [TALL, WIDE] index of the stone, and how far each pixel is inside it, 0 to 1."""
-    rows, columns = shape
-    y = np.arange(TALL)[:, None] * rows / TALL
-    row = y.astype(int)
-    x = np.arange(WIDE)[None] * columns / WIDE + (0.5 * (row % 2) if shift else 0)
-    column = x.astype(int) % columns
-    fx, fy = x % 1, y % 1
-    edge = np.minimum(
-        np.minimum(fx, 1 - fx) * WIDE / columns, np.minimum(fy, 1 - fy) * TALL / rows
-    )
-    inside = np.clip((edge - gap / 2) / (2.0 if soft else 1.0), 0, 1)
-    return row * columns + column, inside.astype(np.float32)
-
-
-def stones(rng, color, shape, gap=2, shift=True, spread=0.12, mortar=0.62) -> np.ndarray:
-    """Stones of differing tone, lit at their upper edge, in darker mortar."""
-    index, inside = joints(shape, gap, shift)
-    tone = 1 + spread * rng.standard_normal((index.max() + 1, 1)).astype(np.float32)
-    tint = 1 + 0.04 * rng.standard_normal((index.max() + 1, 3)).astype(np.float32)
-    image = flat(color) * (tone * tint)[index] * grain(rng, 0.07)
-    relief = cv2.Sobel(inside, cv2.CV_32F, 0, 1, ksize=3) + 0.6 * cv2.Sobel(inside, cv2.CV_32F, 1, 0)
-    image *= (1 + 0.07 * relief)[..., None]
-    return image * (mortar + (1 - mortar) * inside)[..., None]
+__all__ = ["PATTERNS", "SPAN", "TALL", "WIDE", "tile", "variant"]
 
 
 def blocks(rng, color):
@@ -75,16 +28,6 @@ def brick(rng, color):
 def flags(rng, color):
     """Large floor stones."""
     return stones(rng, color, (4, 3), 2, True, 0.1)
-
-
-def cobbles(rng, color):
-    """Small round stones."""
-    return stones(rng, color, (16, 10), 3, True, 0.18, 0.5)
-
-
-def terracotta(rng, color):
-    """Square clay tiles."""
-    return stones(rng, color, (9, 6), 2, False, 0.1, 0.7)
 
 
 def checker(rng, color):
@@ -136,7 +79,7 @@ def plaster(rng, color):
     image = flat(color) * grain(rng, 0.05) * (1 - 0.05 * np.abs(noise(rng, 3)))[..., None]
     image[-46:] *= np.asarray(rng.uniform(0.5, 0.8, 3), np.float32)
     image[-48:-45] = image[-48:-45] * 0.4 + 150
-    return _skirt(image, 0.55)
+    return skirt(image, 0.55)
 
 
 def stripes(rng, color):
@@ -168,7 +111,7 @@ def panels(rng, color):
             cv2.rectangle(image, *box, tuple(float(c * 0.55) for c in color), 2)
             inner = (left + 4, top + 4), (left + 47, bottom - 4)
             cv2.rectangle(image, *inner, tuple(float(c * 1.25) for c in color), 1)
-    return _skirt(image, 0.6)
+    return skirt(image, 0.6)
 
 
 def marble(rng, color):
@@ -178,43 +121,6 @@ def marble(rng, color):
     image -= np.clip(0.16 - vein, 0, 1)[..., None] * np.asarray((130, 118, 100), np.float32)
     _, inside = joints((3, 2), 1, False)
     return image * (0.82 + 0.18 * inside)[..., None]
-
-
-def hedge(rng, color):
-    """Dense leaves."""
-    leaves = noise(rng, 12) * 0.4 + noise(rng, 32) * 0.7 + noise(rng, 64) * 0.4
-    image = flat(color) * (0.95 + 0.24 * np.clip(leaves, -1.6, 1.8))[..., None]
-    image += np.clip(leaves - 1.0, 0, 1)[..., None] * np.asarray((50, 60, 10), np.float32)
-    for _ in range(int(rng.integers(0, 26))):
-        at = int(rng.integers(WIDE)), int(rng.integers(TALL - 60))
-        cv2.circle(image, at, 2, rng.choice([(240, 150, 170), (250, 240, 220), (236, 96, 90)]).tolist(), -1)
-    return np.maximum(image, 12)
-
-
-def trellis(rng, color):
-    """White lattice before leaves."""
-    image = hedge(rng, (60, 104, 50)) * 0.8
-    y, x = np.mgrid[0:TALL, 0:WIDE]
-    bars = (((x + y) % 32) < 4) | (((x - y) % 32) < 4) | ((x % 64) < 5)
-    image[bars] = np.asarray(color, np.float32) * 0.96
-    return _skirt(image, 0.7)
-
-
-def grass(rng, color):
-    """A lawn with daisies."""
-    n = noise(rng, 64) * 0.1 + noise(rng, 24) * 0.08 + noise(rng, 4) * 0.08
-    image = flat(color) * (1 + n)[..., None]
-    for _ in range(int(rng.integers(0, 30))):
-        at = int(rng.integers(WIDE)), int(rng.integers(TALL))
-        image[at[1], at[0]] = rng.choice([(246, 240, 224), (240, 214, 84), (206, 120, 190)])
-    return image
-
-
-def sand(rng, color):
-    """Raked sand."""
-    y = np.arange(TALL, dtype=np.float32)[:, None]
-    wave = np.sin(y * 2 * np.pi / 8 + 1.5 * noise(rng, 3)) * 0.04
-    return flat(color) * (1 + wave)[..., None] * grain(rng, 0.05)
 
 
 def carpet(rng, color):
@@ -232,7 +138,9 @@ def beams(rng, color):
     """A ceiling of boards under heavy beams."""
     image = planks(rng, tuple(0.8 * c for c in color))
     y = np.arange(TALL) % 64
-    image[y < 20] = (np.asarray(color, np.float32) * 0.8) * (1 + 0.1 * noise(rng, 3, 96)[y < 20, :, None])
+    image[y < 20] = (np.asarray(color, np.float32) * 0.8) * (
+        1 + 0.1 * noise(rng, 3, 96)[y < 20, :, None]
+    )
     image[(y >= 20) & (y < 24)] *= 0.5
     return image
 
@@ -257,7 +165,9 @@ def glass(rng, color):
     index, inside = joints((6, 4), 4, False, soft=False)
     tone = 1 + 0.06 * rng.standard_normal((index.max() + 1, 1)).astype(np.float32)
     image = flat(color) * tone[index] * 1.12
-    return image * inside[..., None] + np.asarray((74, 84, 80), np.float32) * (1 - inside)[..., None]
+    return (
+        image * inside[..., None] + np.asarray((74, 84, 80), np.float32) * (1 - inside)[..., None]
+    )
 
 
 def fluted(rng, color):
@@ -272,80 +182,21 @@ def fluted(rng, color):
     return image
 
 
-def castle(rng, color):
-    """A facade of stone with arrow slits and battlements."""
-    image = stones(rng, color, (12, 4), 2, True, 0.13)
-    image[:18, 32:64] *= 0.35
-    image[:18, 96:] *= 0.35
-    for x in (64,):
-        cv2.rectangle(image, (x - 4, 60), (x + 4, 104), (24, 22, 24), -1)
-    return image
-
-
-def house(rng, color):
-    """A facade with shuttered windows and a cornice."""
-    image = flat(color) * grain(rng, 0.05)
-    shutter = rng.choice([(64, 110, 92), (70, 96, 140), (140, 60, 50), (90, 120, 60)]).tolist()
-    for y in (26, ):
-        _window(image, (46, y, 36, 54), rng)
-        for x in (28, 83):
-            cv2.rectangle(image, (x, y), (x + 16, y + 54), shutter, -1)
-            for line in range(y + 3, y + 54, 4):
-                cv2.line(image, (x + 1, line), (x + 15, line), [0.75 * c for c in shutter], 1)
-    image[:8] = np.asarray(color) * 0.5 + 110
-    image[8:11] *= 0.6
-    image[106:110] = np.asarray(color) * 0.5 + 100
-    image[-40:] *= 0.84
-    return _skirt(image, 0.6)
-
-
-def temple(rng, color):
-    """A facade with a frieze and half columns."""
-    image = stones(rng, color, (8, 2), 1, True, 0.06, 0.8)
-    x = np.arange(WIDE)
-    column = np.abs((x % 64) - 32) < 10
-    shade = 0.8 + 0.3 * np.cos(((x % 64) - 36) / 20 * np.pi)
-    image[24:, column] = (np.asarray(color, np.float32) * 1.05) * shade[None, column, None]
-    image[:22] = np.asarray(rng.choice([(60, 104, 150), (160, 66, 52), (70, 120, 100)]), np.float32)
-    meander = ((x // 4 % 4)[None] != 2) & (np.arange(6, 16)[:, None] // 3 % 2 == 0)
-    image[6:16][meander] = (232, 206, 150)
-    image[22:26] *= 0.55
-    return _skirt(image, 0.7)
-
-
-def _window(image: np.ndarray, box: tuple[int, int, int, int], rng) -> None:
-    """A window of four panes that mirror the sky."""
-    x, y, w, h = box
-    cv2.rectangle(image, (x - 2, y - 2), (x + w + 2, y + h + 2), (232, 226, 214), -1)
-    pane = np.linspace(0.55, 1.05, h)[:, None, None] * np.asarray((92, 122, 150))
-    image[y : y + h, x : x + w] = pane
-    cv2.line(image, (x + w // 2, y), (x + w // 2, y + h), (226, 220, 208), 2)
-    cv2.line(image, (x, y + h // 3), (x + w, y + h // 3), (226, 220, 208), 2)
-
-
-def _skirt(image: np.ndarray, tone: float) -> np.ndarray:
-    """A skirting board along the foot and a moulding along the top."""
-    image[-10:] *= tone
-    image[-11:-10] *= 1.3
-    image[:5] = image[:5] * 0.5 + 112
-    image[5:7] *= 0.6
-    return image
-
-
 def _dado(image: np.ndarray, rng: np.random.Generator, wood: Color) -> np.ndarray:
     """Panelling on the lower third."""
     low = panels(rng, wood)[104:176]
     image[-60:] = low[-60:]
     image[-63:-60] = np.asarray(wood, np.float32) * 1.5
     image[-60:-58] *= 0.6
-    return _skirt(image, 0.55)
+    return skirt(image, 0.55)
 
 
 PATTERNS: dict[str, Callable] = {
     f.__name__: f
     for f in (
-        blocks, brick, flags, cobbles, terracotta, checker, mosaic, planks, parquet, plaster, stripes, damask, panels,
-        marble, hedge, trellis, grass, sand, carpet, beams, coffers, plain, glass, fluted, castle, house, temple,
+        blocks, brick, flags, checker, mosaic, planks, parquet, plaster, stripes, damask, panels, marble, carpet, beams,
+        coffers, plain, glass, fluted, facades.castle, facades.house, facades.temple, facades.hedge, facades.trellis,
+        facades.grass, facades.sand, facades.cobbles, facades.terracotta,
     )
 }  # fmt: skip
 

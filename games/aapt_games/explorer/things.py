@@ -95,7 +95,9 @@ def leaves(rng, color, blobs, spread: float) -> np.ndarray:
         for _ in range(int(60 * spread)):
             a, d = rng.uniform(0, 2 * np.pi), radius * np.sqrt(rng.random())
             px, py = x + d * np.cos(a), z + d * np.sin(a) * 0.9
-            light = 0.62 + 0.55 * np.clip((z - py) * -1 / radius * 0.5 - 0.3 * (px - x) / radius, -0.6, 0.8)
+            light = 0.62 + 0.55 * np.clip(
+                (z - py) * -1 / radius * 0.5 - 0.3 * (px - x) / radius, -0.6, 0.8
+            )
             tone = np.asarray(color) * light * rng.uniform(0.8, 1.2)
             at = (round(px * WIDE), round((1 - py) * TALL))
             cv2.circle(image, at, int(rng.integers(2, 6)), (*tone.tolist(), 255), -1, cv2.LINE_AA)
@@ -118,13 +120,40 @@ def draw(kind: str, color: Color, rng: np.random.Generator) -> np.ndarray:
     c = tuple(float(v) for v in color)
     bright = tuple(min(255.0, v * 1.3 + 30) for v in c)
     if kind == "vase":
-        shape = [(0, 0.45), (0.06, 0.4), (0.12, 0.5), (0.45, 0.95), (0.7, 0.7), (0.84, 0.36), (0.93, 0.38), (1, 0.55)]
+        shape = [
+            (0, 0.45),
+            (0.06, 0.4),
+            (0.12, 0.5),
+            (0.45, 0.95),
+            (0.7, 0.7),
+            (0.84, 0.36),
+            (0.93, 0.38),
+            (1, 0.55),
+        ]
         return lathe(shape, [(0, c), (0.38, bright), (0.46, GOLD), (0.5, c), (0.9, GOLD)], 0.6)
     if kind == "urn":
-        shape = [(0, 0.75), (0.28, 0.75), (0.29, 0.35), (0.36, 0.3), (0.5, 0.7), (0.78, 0.85), (0.86, 0.5), (0.95, 0.72), (1, 0.72)]
+        shape = [
+            (0, 0.75),
+            (0.28, 0.75),
+            (0.29, 0.35),
+            (0.36, 0.3),
+            (0.5, 0.7),
+            (0.78, 0.85),
+            (0.86, 0.5),
+            (0.95, 0.72),
+            (1, 0.72),
+        ]
         return lathe(shape, [(0, STONE), (0.29, c), (0.6, bright), (0.66, c), (0.9, GOLD)], 0.4)
     if kind == "globe":
-        shape = [(0, 0.6), (0.05, 0.6), (0.06, 0.42), (0.4, 0.36), (0.42, 0.5), (0.46, 0.5), (0.465, 0.2)]
+        shape = [
+            (0, 0.6),
+            (0.05, 0.6),
+            (0.06, 0.42),
+            (0.4, 0.36),
+            (0.42, 0.5),
+            (0.46, 0.5),
+            (0.465, 0.2),
+        ]
         a = np.linspace(-1.3, np.pi / 2, 14)
         shape += [(0.73 + 0.26 * float(np.sin(t)), 0.8 * float(np.cos(t)) + 1e-3) for t in a]
         return lathe(shape, [(0, STONE), (0.465, c), (0.7, bright), (0.76, c)], 0.8)
@@ -133,11 +162,36 @@ def draw(kind: str, color: Color, rng: np.random.Generator) -> np.ndarray:
         return lathe(shape, [(0, STONE), (0.13, c), (0.5, bright), (0.54, c), (0.9, GOLD)], 0.3)
     if kind == "barrel":
         shape = [(0, 0.72), (0.5, 0.92), (1, 0.74)]
-        hoops = [(0, (134, 92, 54)), (0.14, DARK), (0.2, c), (0.44, DARK), (0.5, c), (0.8, DARK), (0.86, (134, 92, 54))]
+        hoops = [
+            (0, (134, 92, 54)),
+            (0.14, DARK),
+            (0.2, c),
+            (0.44, DARK),
+            (0.5, c),
+            (0.8, DARK),
+            (0.86, (134, 92, 54)),
+        ]
         return lathe(shape, hoops, 0.15)
     if kind == "crystal":
-        shape = [(0, 0.6), (0.1, 0.6), (0.11, 0.2), (0.16, 0.2), (0.36, 0.6), (0.62, 0.62), (1, 0.04)]
-        return lathe(shape, [(0, DARK), (0.14, bright), (0.5, tuple(min(255.0, v + 60) for v in bright)), (0.62, bright)], 0.9)
+        shape = [
+            (0, 0.6),
+            (0.1, 0.6),
+            (0.11, 0.2),
+            (0.16, 0.2),
+            (0.36, 0.6),
+            (0.62, 0.62),
+            (1, 0.04),
+        ]
+        return lathe(
+            shape,
+            [
+                (0, DARK),
+                (0.14, bright),
+                (0.5, tuple(min(255.0, v + 60) for v in bright)),
+                (0.62, bright),
+            ],
+            0.9,
+        )
     if kind == "statue":
         shape = [
             (0, 0.7), (0.26, 0.7), (0.27, 0.78), (0.3, 0.78), (0.31, 0.4), (0.5, 0.34), (0.62, 0.3), (0.68, 0.36),
@@ -145,33 +199,86 @@ def draw(kind: str, color: Color, rng: np.random.Generator) -> np.ndarray:
         ]  # fmt: skip
         return lathe(shape, [(0, c), (0.3, STONE), (0.55, (226, 222, 212))], 0.3)
     if kind == "brazier":
-        bowl = lathe([(0, 0.5), (0.06, 0.4), (0.08, 0.12), (0.46, 0.12), (0.5, 0.5), (0.62, 0.74), (0.66, 0.74)], [(0, DARK), (0.46, (110, 84, 50))], 0.4)
-        fire = lathe([(0.62, 0.02), (0.63, 0.5), (0.72, 0.55), (0.85, 0.3), (0.99, 0.03)], [(0.6, (255, 170, 50)), (0.7, (255, 214, 110)), (0.84, (255, 150, 40))], 0.9)
+        bowl = lathe(
+            [
+                (0, 0.5),
+                (0.06, 0.4),
+                (0.08, 0.12),
+                (0.46, 0.12),
+                (0.5, 0.5),
+                (0.62, 0.74),
+                (0.66, 0.74),
+            ],
+            [(0, DARK), (0.46, (110, 84, 50))],
+            0.4,
+        )
+        fire = lathe(
+            [(0.62, 0.02), (0.63, 0.5), (0.72, 0.55), (0.85, 0.3), (0.99, 0.03)],
+            [(0.6, (255, 170, 50)), (0.7, (255, 214, 110)), (0.84, (255, 150, 40))],
+            0.9,
+        )
         return over(bowl, fire)
     if kind == "fountain":
-        shape = [(0, 1.0), (0.26, 1.0), (0.29, 0.98), (0.292, 0.14), (0.5, 0.1), (0.54, 0.42), (0.6, 0.5), (0.602, 0.09), (0.74, 0.07), (0.78, 0.2), (0.8, 0.2)]
-        stone = lathe(shape, [(0, STONE), (0.2, c), (0.25, STONE), (0.28, (120, 176, 206)), (0.3, STONE)], 0.3)
-        water = lathe([(0.27, 0.86), (0.4, 0.62), (0.6, 0.4), (0.78, 0.22), (0.94, 0.1), (1, 0.02)], [(0, (206, 230, 242))], 0.5)
+        shape = [
+            (0, 1.0),
+            (0.26, 1.0),
+            (0.29, 0.98),
+            (0.292, 0.14),
+            (0.5, 0.1),
+            (0.54, 0.42),
+            (0.6, 0.5),
+            (0.602, 0.09),
+            (0.74, 0.07),
+            (0.78, 0.2),
+            (0.8, 0.2),
+        ]
+        stone = lathe(
+            shape, [(0, STONE), (0.2, c), (0.25, STONE), (0.28, (120, 176, 206)), (0.3, STONE)], 0.3
+        )
+        water = lathe(
+            [(0.27, 0.86), (0.4, 0.62), (0.6, 0.4), (0.78, 0.22), (0.94, 0.1), (1, 0.02)],
+            [(0, (206, 230, 242))],
+            0.5,
+        )
         water[..., 3] = (water[..., 3] * (0.25 + 0.3 * rng.random((1, WIDE)))).astype(np.uint8)
         return over(water, stone)
     if kind == "tree":
         trunk = lathe([(0, 0.13), (0.08, 0.08), (0.5, 0.06)], [(0, (104, 76, 52))], 0)
-        balls = [(0.5 + rng.uniform(-0.2, 0.2), rng.uniform(0.56, 0.8), rng.uniform(0.15, 0.22)) for _ in range(6)]
+        balls = [
+            (0.5 + rng.uniform(-0.2, 0.2), rng.uniform(0.56, 0.8), rng.uniform(0.15, 0.22))
+            for _ in range(6)
+        ]
         return over(leaves(rng, c, [*balls, (0.5, 0.7, 0.26)], 1.2), trunk)
     if kind == "cypress":
         trunk = lathe([(0, 0.14), (0.12, 0.1)], [(0, (96, 72, 50))], 0)
         balls = [(0.5, z, 0.34 * (1 - abs(z - 0.4)) * 0.55) for z in np.linspace(0.14, 0.92, 12)]
         return over(leaves(rng, (52, 96, 54), balls, 0.7), trunk)
     if kind == "topiary":
-        pot = lathe([(0, 0.4), (0.28, 0.56), (0.31, 0.6), (0.33, 0.6), (0.335, 0.06), (0.5, 0.06)], [(0, c), (0.28, bright), (0.335, (100, 74, 50))], 0.2)
+        pot = lathe(
+            [(0, 0.4), (0.28, 0.56), (0.31, 0.6), (0.33, 0.6), (0.335, 0.06), (0.5, 0.06)],
+            [(0, c), (0.28, bright), (0.335, (100, 74, 50))],
+            0.2,
+        )
         return over(leaves(rng, (74, 126, 58), [(0.5, 0.7, 0.26)], 2.5), pot)
     if kind == "lantern":
-        post = lathe([(0, 0.4), (0.05, 0.3), (0.07, 0.1), (0.8, 0.08), (0.81, 0.4), (0.83, 0.4)], [(0, (52, 56, 58))], 0.3)
-        head = lathe([(0.83, 0.34), (0.93, 0.5), (0.931, 0.62), (1, 0.05)], [(0.8, (255, 226, 150)), (0.93, (52, 56, 58))], 0.5)
+        post = lathe(
+            [(0, 0.4), (0.05, 0.3), (0.07, 0.1), (0.8, 0.08), (0.81, 0.4), (0.83, 0.4)],
+            [(0, (52, 56, 58))],
+            0.3,
+        )
+        head = lathe(
+            [(0.83, 0.34), (0.93, 0.5), (0.931, 0.62), (1, 0.05)],
+            [(0.8, (255, 226, 150)), (0.93, (52, 56, 58))],
+            0.5,
+        )
         return over(head, post)
     assert kind == "lamp", kind
     chain = lathe([(0.6, 0.05), (1, 0.05)], [(0, (60, 54, 48))], 0)
-    globe = lathe([(0.02, 0.1), (0.08, 0.5), (0.3, 0.86), (0.5, 0.6), (0.58, 0.25), (0.62, 0.2)], [(0, (255, 240, 206)), (0.5, (150, 112, 56))], 0.5)
+    globe = lathe(
+        [(0.02, 0.1), (0.08, 0.5), (0.3, 0.86), (0.5, 0.6), (0.58, 0.25), (0.62, 0.2)],
+        [(0, (255, 240, 206)), (0.5, (150, 112, 56))],
+        0.5,
+    )
     return over(globe, chain)
 
 
@@ -182,5 +289,7 @@ def copies(picture: np.ndarray) -> list[np.ndarray]:
     found = []
     for k in range(LEVELS):
         small = cv2.resize(clear, (WIDE >> k, TALL >> k), interpolation=cv2.INTER_AREA)
-        found.append(cv2.copyMakeBorder(small, 1, 1, 1, 1, cv2.BORDER_CONSTANT).round().astype(np.uint8))
+        found.append(
+            cv2.copyMakeBorder(small, 1, 1, 1, 1, cv2.BORDER_CONSTANT).round().astype(np.uint8)
+        )
     return found

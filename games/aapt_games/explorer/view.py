@@ -14,7 +14,7 @@ import numpy as np
 
 from aapt_games.explorer import heavens, rays, things
 from aapt_games.explorer.atlas import LEVELS
-from aapt_games.explorer.light import ACROSS, CELLS, CEILING, DOWN, FLOOR, ONE
+from aapt_games.explorer.light import ACROSS, CEILING, CELLS, DOWN, FLOOR, ONE
 from aapt_games.explorer.plan import SIZE
 from aapt_games.explorer.textures import TALL, WIDE
 from aapt_games.explorer.world import World
@@ -46,7 +46,6 @@ class View:
         span = world.atlas.span[world.material]
         self.per_u, self.per_v = (1 / span).T.astype(np.float32).copy()
         self.tile = world.material * LEVELS
-        self.glow = world.atlas.glow[world.material]
         self.stand = np.array([(t.x, t.y, things.KINDS[t.kind].width / 2) for t in world.things]).T
         levels = np.arange(LEVELS)
         self.wide, self.tall = ((size / 2.0**levels).astype(np.float32) for size in (WIDE, TALL))
@@ -65,20 +64,22 @@ class View:
         Returns:
             [H, W, 3] uint8 RGB, and depth [H, W] float32: metres along the optical axis, 1e3 for the sky.
         """
-        ahead = cos(pitch) - self.y * np.float32(sin(pitch))  # [H] level distance per optical distance
+        ahead = cos(pitch) - self.y * np.float32(
+            sin(pitch)
+        )  # [H] level distance per optical distance
         slope = ((sin(pitch) + self.y * np.float32(cos(pitch))) / ahead).astype(np.float32)
         q = self.x * (1 / ahead)[:, None]  # [H, W]
         edge = float(np.abs(q[[0, -1]]).max()) * 1.001
         count = int(2.4 * self.width * max(1.0, edge / float(self.x[-1]) * 0.8))
         table = np.linspace(-edge, edge, count, dtype=np.float32)
-        dx = np.float32(cos(yaw)) - np.float32(sin(yaw)) * table
-        dy = np.float32(sin(yaw)) + np.float32(cos(yaw)) * table
+        c, s = np.float32(cos(yaw)), np.float32(sin(yaw))
+        dx, dy = c - s * table, s + c * table
         ray = ((q + edge) * np.float32((count - 1) / (2 * edge)) + np.float32(0.5)).astype(np.intp)
         hits = rays.cast(self.ceiling, x, y, EYE, dx, dy)
         surface = self._surface(hits, ray, count, slope[:, None])
         depth, face, level, above, open_sky = surface
-        px = np.float32(x) + depth * dx.take(ray)
-        py = np.float32(y) + depth * dy.take(ray)
+        px = np.float32(x) + depth * (c - s * q)
+        py = np.float32(y) + depth * (s + c * q)
         z = np.float32(EYE) + depth * slope[:, None]
         cell = py.astype(np.intp) * SIZE + px.astype(np.intp)
         face = np.where(level, cell + np.where(slope > 0, CEILING, FLOOR)[:, None] * CELLS, face)
@@ -86,7 +87,9 @@ class View:
         v = np.where(level, py, z)
         share = np.where(level, py - np.floor(py), z / np.maximum(above, np.float32(1e-3)))
         if len(self.world.plan.pillars):
-            self._pillars(x, y, dx, dy, ray, (depth, face, level, u, v, share, open_sky), slope[:, None])
+            self._pillars(
+                x, y, dx, dy, ray, (depth, face, level, u, v, share, open_sky), slope[:, None]
+            )
         reach = np.hypot(1, table).astype(np.float32).take(ray) * depth
         color = self._paint(face, u, v, share, reach, level)
         if open_sky.any():
@@ -98,9 +101,10 @@ class View:
 
     def _surface(self, hits: rays.Hits, ray, count: int, slope):
         """Distance ahead, wall face, whether it is floor or ceiling, ceiling above, and whether it is sky."""
-        place = ray.copy()
+        layer = np.zeros(ray.shape, np.uint8)
         for limit in hits.slope:
-            place += (slope <= limit.take(ray)) * count
+            layer += slope <= limit.take(ray)
+        place = layer * np.intp(count) + ray
         depth, above, face = (part.take(place) for part in (hits.depth, hits.ceiling, hits.face))
         with np.errstate(divide="ignore"):
             floor = np.where(slope < 0, -EYE / slope, np.float32(1e9)).astype(np.float32)
@@ -127,7 +131,9 @@ class View:
             return
         r = ray.ravel()[at]
         d, post = near[r], index[r]
-        turn = np.arctan2(y + d * dy[r] - posts[post, 1], x + d * dx[r] - posts[post, 0]) / np.float32(2 * np.pi)
+        turn = np.arctan2(
+            y + d * dy[r] - posts[post, 1], x + d * dx[r] - posts[post, 0]
+        ) / np.float32(2 * np.pi)
         own = posts[post, 1].astype(int) * SIZE + posts[post, 0].astype(int)
         z = EYE + d * np.broadcast_to(slope, ray.shape).ravel()[at]
         keep = z < self.ceiling[own]
@@ -143,9 +149,10 @@ class View:
         """Texture times light, then haze: [H, W, 3] uint8."""
         world = self.world
         far = np.where(level, reach * np.float32(1.6), reach)
-        copy = (far > self.far[0]).astype(np.intp)
+        copy = (far > self.far[0]).astype(np.uint8)
         for limit in self.far[1:]:
             copy += far > limit
+        copy = copy.astype(np.intp)
         tu = u * self.per_u.take(face)
         tv = v * self.per_v.take(face)
         tu -= np.floor(tu)
@@ -158,9 +165,6 @@ class View:
         light_x = world.light.left.take(face) + along * np.float32(ACROSS)
         light_y = world.light.top.take(face) + share * np.float32(DOWN)
         light = cv2.remap(world.light.image, light_x, light_y, cv2.INTER_LINEAR)
-        glow = self.glow.take(face)
-        if glow.max() > 0:
-            light = np.maximum(light, (glow * ONE).astype(np.uint8)[..., None])
         color = cv2.multiply(color, light, scale=1 / ONE)
         clear = np.exp(reach * np.float32(-1 / world.sky.sight))
         haze = np.empty_like(color)
@@ -173,10 +177,18 @@ class View:
         column = ((turn - np.floor(turn)) * heavens.WIDTH + np.float32(0.5)).astype(np.float32)
         tangent = slope / np.hypot(1, table).astype(np.float32).take(ray)
         row = heavens.row_of(np.maximum(tangent, 0)) - np.float32(0.5)
-        sky = cv2.remap(self.world.heavens, column.take(ray), row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        sky = cv2.remap(
+            self.world.heavens,
+            column.take(ray),
+            row,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         np.copyto(color, sky, where=open_sky[..., None])
 
-    def _things(self, color, depth, x: float, y: float, yaw: float, wall, edge: float, level, q, slope) -> None:
+    def _things(
+        self, color, depth, x: float, y: float, yaw: float, wall, edge: float, level, q, slope
+    ) -> None:
         """Things that stand about, the farthest first, each upright and facing the camera.
 
         Args:
@@ -196,12 +208,14 @@ class View:
         dx, dy, half = self.stand[0] - x, self.stand[1] - y, self.stand[2]
         ahead, right = dx * cos(yaw) + dy * sin(yaw), dy * cos(yaw) - dx * sin(yaw)
         near = np.flatnonzero((ahead > 0.25) & (np.abs(right) - half < edge * ahead) & (ahead < 24))
-        drawn = []
-        for i in near[np.argsort(ahead[near])].tolist():
-            sides = (right[i] + np.array([-half[i], half[i]])) / ahead[i]
-            low, high = ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
-            if wall[low : high + 1].max() > ahead[i]:
-                drawn.append(i)
+        near = near[np.argsort(ahead[near])]
+        sides = (right[near] + half[near] * np.array([[-1], [1]])) / ahead[near]
+        ends = ((sides + edge) * (len(wall) - 1) / (2 * edge)).clip(0, len(wall) - 1).astype(int)
+        drawn = [
+            i
+            for i, low, high in zip(near.tolist(), *ends.tolist(), strict=True)
+            if wall[low : high + 1].max() > ahead[i]
+        ]
         for i in reversed(drawn[:NEAREST]):
             self._thing(i, float(ahead[i]), float(right[i]), color, depth, level, q, slope)
 
@@ -227,8 +241,12 @@ class View:
         copy = int(np.clip(np.log2(max(size, 1.0)) + 0.3, 0, things.LEVELS - 1))
         picture = self.world.looks[i][copy]
         tall, wide = picture.shape[0] - 2, picture.shape[1] - 2
-        u = (q[r0:r1, c0:c1] * np.float32(ahead) - np.float32(right)) / np.float32(kind.width) + np.float32(0.5)
-        z = (np.float32(EYE - thing.base) + slope[r0:r1] * np.float32(ahead)) / np.float32(kind.height)
+        u = (q[r0:r1, c0:c1] * np.float32(ahead) - np.float32(right)) / np.float32(
+            kind.width
+        ) + np.float32(0.5)
+        z = (np.float32(EYE - thing.base) + slope[r0:r1] * np.float32(ahead)) / np.float32(
+            kind.height
+        )
         map_x = u * np.float32(wide) + np.float32(0.5)
         map_y = np.repeat(((1 - z) * np.float32(tall) + np.float32(0.5))[:, None], c1 - c0, 1)
         patch = cv2.remap(picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -241,7 +259,9 @@ class View:
         lit = np.minimum(patch[..., :3] * (light * clear).astype(np.float32), 255 * clear)
         part = color[r0:r1, c0:c1]
         shown = cover > 0
-        part[:] = np.minimum(part * (1 - alpha) + np.where(shown, lit, 0) + haze * (1 - clear) * alpha, 255)
+        part[:] = np.minimum(
+            part * (1 - alpha) + np.where(shown, lit, 0) + haze * (1 - clear) * alpha, 255
+        )
         behind[cover[..., 0] > 127] = ahead
 
     def _finish(self, color: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

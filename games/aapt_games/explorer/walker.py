@@ -51,8 +51,10 @@ class Walker:
 
     def _keep_out(self, plan: Plan, obstacles: np.ndarray) -> None:
         """Push out of pillars, things and walls; what remains of the step slides along them."""
+        close = np.abs(obstacles[:, :2] - (self.x, self.y)).max(1) < obstacles[:, 2] + 1
+        near = obstacles[close].tolist()
         for _ in range(2):
-            for ox, oy, radius in obstacles:
+            for ox, oy, radius in near:
                 dx, dy = self.x - ox, self.y - oy
                 gap, reach = hypot(dx, dy), radius + RADIUS
                 if 1e-6 < gap < reach:

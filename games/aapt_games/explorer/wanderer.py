@@ -39,15 +39,16 @@ STYLES = {
     "gazer": Style(pace=0.55, turn=0.6, curious=2.0, shaky=0.06),
 }
 ACTS = {  # name: (share, shortest, longest) in seconds
-    "look": (4.0, 1.0, 2.5),  # about, standing or walking on
+    "look": (5.0, 1.0, 2.5),  # about, standing or walking on
+    "nod": (2.5, 1.2, 3.0),  # up and down
     "round": (1.5, 2.0, 4.5),  # turn on the spot
     "back": (1.5, 1.5, 3.0),  # turn away, then back to where one looked
-    "stand": (1.2, 0.8, 2.5),
+    "stand": (2.4, 1.2, 3.0),
     "bump": (1.6, 0.8, 2.0),  # go on into whatever is ahead
-    "strafe": (2.0, 0.7, 2.0),
-    "retreat": (1.2, 0.7, 1.8),
+    "strafe": (3.5, 0.7, 2.0),
+    "retreat": (3.0, 0.9, 2.2),
     "mash": (1.6, 0.6, 1.6),  # any control
-    "circle": (1.5, 1.5, 4.0),  # strafe round something while facing it
+    "circle": (2.5, 1.5, 4.0),  # strafe round something while facing it
 }
 
 
@@ -70,7 +71,7 @@ class Wanderer:
         self.path: deque[tuple[float, float]] = deque()
         self.act, self.until = "walk", 0
         self.next_act = env.frame + self._wait()
-        self.gaze, self.last = 0.0, np.zeros(4)
+        self.gaze, self.glance, self.last = 0.0, 0.0, np.zeros(4)
         self.held, self.side, self.home = np.zeros(4), 1.0, 0.0
         self.stuck = 0
 
@@ -100,7 +101,8 @@ class Wanderer:
         self.until = now + int(FPS * rng.uniform(shortest, longest))
         self.began, self.home = now, self.env.walker.yaw
         self.side = float(rng.choice([-1, 1])) * float(rng.uniform(0.4, 1.0))
-        self.gaze = float(rng.uniform(-0.8, 0.8)) * radians(STEEPEST)
+        self.gaze = float(rng.uniform(-0.9, 0.9)) * radians(STEEPEST)
+        self.glance = 0.5 * self.gaze if rng.random() < 0.4 else 0.0  # while walking, afterwards
         self.held = rng.uniform(-1, 1, 4) * rng.integers(0, 2, 4)
         self.pace = float(rng.choice([0.0, self.style.pace]))
 
@@ -116,14 +118,21 @@ class Wanderer:
         if not self.path:
             return np.array([0.0, 0.0, self.side * self.style.turn, 0.0])
         x, y = self.path[min(1, len(self.path) - 1)] if len(self.path) > 1 else self.path[0]
-        off = self._off(atan2(y - walker.y, x - walker.x)) + float(self.rng.normal(0, self.style.shaky))
+        off = self._off(atan2(y - walker.y, x - walker.x)) + float(
+            self.rng.normal(0, self.style.shaky)
+        )
         pace = self.style.pace * max(0.0, cos(off)) ** 2
-        return np.array([pace, 0.0, self._aim(off), self._level(0.0)])
+        return np.array([pace, 0.0, self._aim(off), self._level(self.glance)])
 
     def _look(self, now: int) -> np.ndarray:
-        swing = sin((now - self.began) / FPS * 2.4) * self.side
+        seconds = (now - self.began) / FPS
+        turn, tilt = self.side * sin(2.4 * seconds), self.gaze * sin(1.7 * seconds + 0.5)
         pace = self.pace if self._free(0.0) > 0.8 else 0.0
-        return np.array([pace, 0.0, swing * self.style.turn, self._level(self.gaze)])
+        return np.array([pace, 0.0, turn * self.style.turn, self._level(tilt)])
+
+    def _nod(self, now: int) -> np.ndarray:
+        swing = 0.45 * sin((now - self.began) / FPS * 3.2) * self.side
+        return np.array([self.pace if self._free(0.0) > 0.8 else 0.0, 0.0, 0.0, swing])
 
     def _round(self, now: int) -> np.ndarray:
         return np.array([0.0, 0.0, self.side * self.style.turn, self._level(self.gaze * 0.5)])

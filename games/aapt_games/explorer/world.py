@@ -120,7 +120,11 @@ def _furnish(layout: Plan, hues, attributes: dict[str, str], rng) -> list[Thing]
             (room.x0 + 0.6, room.y0 + 0.6), (room.x1 - 0.6, room.y1 - 0.6),
             (room.x1 - 0.6, room.y0 + 0.6), (room.x0 + 0.6, room.y1 - 0.6),
         ]  # fmt: skip
-        clear = [c for c in corners if all(np.hypot(c[0] - a - 0.5, c[1] - b - 0.5) > 1.4 for a, b in room.doors)]
+        clear = [
+            c
+            for c in corners
+            if all(np.hypot(c[0] - a - 0.5, c[1] - b - 0.5) > 1.4 for a, b in room.doors)
+        ]
         found += [Thing(kind, *c, 0.0, hue) for c in clear[: 1 + int(rng.integers(2))]]
     return found
 
@@ -130,7 +134,11 @@ def _beds(room: Room, rng: np.random.Generator) -> list[Thing]:
     kind = things.GREEN[int(rng.integers(2))]
     inset = 0.75
     places = [(room.x0 + inset, room.y1 - inset), (room.x1 - inset, room.y0 + inset)]
-    far = [p for p in places if all(np.hypot(p[0] - a - 0.5, p[1] - b - 0.5) > 1.5 for a, b in room.doors)]
+    far = [
+        p
+        for p in places
+        if all(np.hypot(p[0] - a - 0.5, p[1] - b - 0.5) > 1.5 for a, b in room.doors)
+    ]
     return [Thing(kind, *p, 0.0, (176, 96, 62)) for p in far]
 
 
@@ -143,7 +151,9 @@ def _lamps(room: Room) -> list[Thing]:
     xs = room.x0 + wide * share if wide >= tall else np.full(count, x)
     ys = room.y0 + tall * share if tall > wide else np.full(count, y)
     low = room.ceiling - (0.55 if room.kind == "corridor" else 0.9)
-    return [Thing("lamp", float(a), float(b), low, (255, 240, 206)) for a, b in zip(xs, ys, strict=True)]
+    return [
+        Thing("lamp", float(a), float(b), low, (255, 240, 206)) for a, b in zip(xs, ys, strict=True)
+    ]
 
 
 def _lamp_of(t: Thing, sky: scene.Sky) -> Lamp | None:
@@ -171,13 +181,17 @@ def _daylight(layout: Plan, sky: scene.Sky) -> list[Lamp]:
     ]
 
 
-def _materials(layout: Plan, style: scene.Style, sky: scene.Sky, hues, rng) -> tuple[Atlas, np.ndarray]:
+def _materials(
+    layout: Plan, style: scene.Style, sky: scene.Sky, hues, rng
+) -> tuple[Atlas, np.ndarray]:
     """Tiles of all rooms, and which face wears which."""
     palette, material = Palette(), np.zeros((6, SIZE, SIZE), np.int64)
     shared: dict[tuple, int] = {}
 
     def drawn(choices, number: int | None = None) -> np.ndarray:
-        pattern, color = choices[int(rng.integers(len(choices)))] if number is None else choices[number]
+        pattern, color = (
+            choices[int(rng.integers(len(choices)))] if number is None else choices[number]
+        )
         return textures.variant(pattern, color, int(rng.integers(VARIANTS)))
 
     def add(tile: np.ndarray, span: tuple[float, float], wall: bool) -> int:
@@ -192,8 +206,12 @@ def _materials(layout: Plan, style: scene.Style, sky: scene.Sky, hues, rng) -> t
             color = style.doors[int(rng.integers(len(style.doors)))]
             tile = _door(color)
             material[(np.s_[:4], *cells)] = add(tile, (1.0, plan.DOOR), True)
-            material[(FLOOR, *cells)] = add(textures.variant("planks", (112, 80, 54), 0), FLAT, False)
-            material[(CEILING, *cells)] = add(textures.variant("plain", (128, 112, 94), 0), FLAT, False)
+            material[(FLOOR, *cells)] = add(
+                textures.variant("planks", (112, 80, 54), 0), FLAT, False
+            )
+            material[(CEILING, *cells)] = add(
+                textures.variant("plain", (128, 112, 94), 0), FLAT, False
+            )
             continue
         court = room.kind == "court"
         wall = drawn(style.facade if court else style.walls)
@@ -220,7 +238,12 @@ def _door(color: scene.Color) -> np.ndarray:
 
 def _hang(layout: Plan, room: Room, wall, hue, sky, palette: Palette, material, rng) -> None:
     """A picture or two on the walls of a room, and windows where the sky could shine in."""
-    sides = (("EAST", room.x1, None), ("WEST", room.x0 - 1, None), ("SOUTH", None, room.y1), ("NORTH", None, room.y0 - 1))
+    sides = (
+        ("EAST", room.x1, None),
+        ("WEST", room.x0 - 1, None),
+        ("SOUTH", None, room.y1),
+        ("NORTH", None, room.y0 - 1),
+    )
     spots = []
     for side, (_, x, y) in enumerate(sides):
         along = range(room.y0, room.y1) if y is None else range(room.x0, room.x1)
@@ -239,7 +262,9 @@ def _hang(layout: Plan, room: Room, wall, hue, sky, palette: Palette, material, 
         if outer:
             if sill is None:
                 glow = tuple(0.5 * (p + q) for p, q in zip(sky.low, sky.high, strict=True))
-                sill = palette.add(pictures.window(rng, wall, room.ceiling, glow), (1.0, room.ceiling), True, 0.95)
+                sill = palette.add(
+                    pictures.window(rng, wall, room.ceiling, glow), (1.0, room.ceiling), True
+                )
             tile = sill
         x = {0: room.x1 - 1, 1: room.x0}.get(side, a)
         y = {2: room.y1 - 1, 3: room.y0}.get(side, a)

@@ -1,0 +1,80 @@
+"""Last stage of the picture: the decoder alone, on the latents that everything else was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from aapt_env.model.vae import VAE
+from aapt_env.train.autoencode import AutoencodeStage
+from aapt_env.train.clips import FrameClips
+from aapt_env.train.dice import Dice
+from aapt_env.train.loop import Losses, Stage, Turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polish:
+    """Settings of the stage."""
+
+    share: float
+    steps: int | None = None
+    batch: int = 6  # windows
+    latents: int = 3  # latents after the first, per window
+    lr: float = 4e-4
+    edges: float = 0.5  # weight of the L1 of image gradients
+    noise: float = (
+        0.05  # of the unit-variance latents: dreams are never quite where the encoder would be
+    )
+
+
+class PolishStage(Stage):
+    """Reconstruction as in stage 1, but the encoder and with it every latent stays as it is.
+
+    What the generator learned holds, and a step costs half, so the decoder can be trained until it is good enough.
+    """
+
+    def __init__(
+        self,
+        config: Polish,
+        vae: VAE,
+        train: FrameClips,
+        held_out: FrameClips,
+        device: torch.device,
+    ):
+        super().__init__(name="polish", modules={"vae": vae})
+        self.config, self.vae, self.train, self.held_out = config, vae, train, held_out
+        self.device = device
+        vae.requires_grad_(True)
+        adam = torch.optim.AdamW(
+            vae.decoder.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.turns = [Turn("decoder", (vae.decoder,), adam, self.losses)]
+
+    def batch(self, dice: Dice) -> Tensor:
+        """[B, 1 + nk, H, W, 3] uint8."""
+        return self.train.sample(dice, self.config.batch, self.config.latents).to(self.device)
+
+    def losses(self, frames: Tensor, dice: Dice) -> Losses:
+        """One loss; `psnr` in dB over the batch."""
+        vae = self.vae
+        with torch.no_grad():
+            latents = vae.encode(frames)
+        torch.clear_autocast_cache()
+        latents = latents + self.config.noise * dice.normal(*latents.shape)
+        start = vae.start(len(latents), *latents.shape[-2:])
+        pixels, _ = vae.decode_float(latents, start)
+        target = rearrange(vae.groups(frames), "b t (k c) h w -> b t k c h w", c=3)
+        error = pixels.float() - target
+        squared = error.square().mean()
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        loss = error.abs().mean() + 2 * squared + self.config.edges * edges
+        psnr = -10 * torch.log10(squared.detach() / 4)
+        yield loss, {"psnr": psnr, "loss": loss.detach()}
+
+    def picture(self) -> np.ndarray:
+        """Held-out windows, the real ones over their reconstructions."""
+        return AutoencodeStage.picture(self)  # type: ignore[arg-type]
