@@ -61,7 +61,8 @@ class Hud:
         inner = area.inflate(-2 * pad, -2 * round(11 * unit))
         lit = state.held if state.driver == "you" else self._implied(state.row)
         right = self._keys(target, inner, lit, state.driver, unit)
-        width = 136 if self.gauges else 100 if self.control.space == "Discrete" else 0
+        room = 136 if len(self.hands) == 1 else 94  # two hands of keys take more of the strip
+        width = room if self.gauges else 100 if self.control.space == "Discrete" else 0
         bars = pygame.Rect(right + pad, inner.top, round(width * unit), inner.height)
         if state.row is not None:
             self._control(target, bars, state.row, unit)
