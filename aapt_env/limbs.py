@@ -32,14 +32,14 @@ class PoseEncoder(nn.Module):
         joints = joints_of(control)
         limbs = limbs_of(control, joints)
         parents = {child: parent for parent, child, _ in limbs}
-        self.parents = [parents.get(j, j) for j in range(len(joints))]
-        self.children = [child for _, child, _ in limbs]
+        self.roots = [parents.get(j, j) for j in range(len(joints))]
+        self.tips = [child for _, child, _ in limbs]
         self.map_channels = 2 * len(limbs)
         longest = torch.ones(len(joints))
         for _, child, length in limbs:
             longest[child] = length
         ancestry = torch.zeros(len(joints), len(joints))
-        for child in self.children:
+        for child in self.tips:
             joint = child
             while joint in parents:
                 ancestry[child, joint] = 1.0
@@ -58,8 +58,8 @@ class PoseEncoder(nn.Module):
         """[B, T, k, width] float -> (None, [B, T, 2 * limbs, h, w])."""
         rows = controls.to(torch.promote_types(controls.dtype, torch.float32)).mean(dim=2)
         pose = self.fit(rows.unflatten(-1, (-1, 3)))
-        ends = pose[:, :, self.children, :, None, None]  # [B, T, limbs, 3, 1, 1]
-        starts = pose[:, :, self.parents][:, :, self.children, :, None, None]
+        ends = pose[:, :, self.tips, :, None, None]  # [B, T, limbs, 3, 1, 1]
+        starts = pose[:, :, self.roots][:, :, self.tips, :, None, None]
         way = ends - starts
         dx, dy = self.x.to(pose) - starts[..., 0, :, :], self.y.to(pose) - starts[..., 1, :, :]
         wx, wy, wz = way.unbind(dim=3)
@@ -72,11 +72,11 @@ class PoseEncoder(nn.Module):
 
     def fit(self, pose: Tensor) -> Tensor:
         """Keypoints [B, T, J, 3] with no limb longer than it can be."""
-        limbs = pose - pose[:, :, self.parents]
+        limbs = pose - pose[:, :, self.roots]
         length = limbs.norm(dim=-1, keepdim=True)
         longest = self.longest.to(pose)[:, None]
         limbs = limbs * (longest / length.clamp_min(1e-6)).clamp_max(1)
-        root = next(j for j, parent in enumerate(self.parents) if j == parent)
+        root = next(j for j, parent in enumerate(self.roots) if j == parent)
         return pose[:, :, root, None] + self.ancestry.to(pose) @ limbs
 
 

@@ -114,8 +114,8 @@ class AAPTVectorEnv(VectorEnv):
 
     @property
     def device(self) -> torch.device:
-        """Where tensors are."""
-        return self.world.device
+        """Where tensors are, with its number: cuda:0."""
+        return self.dreams.shown.device
 
     @property
     def checkpoint_hash(self) -> str:

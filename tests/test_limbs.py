@@ -51,7 +51,9 @@ def test_maps_are_spread_like_latents_for_the_puppet():
     assert control.kind == "pose" and control.neutral().tolist() == list(limits.REST_ROW)
     assert ControlSpec(**vars(control)) == control
     config = TrunkConfig(channels=4, rows=8, columns=8, dim=32, depth=1, heads=2, window=2)
-    encode = Generator(config, control).trunk.control
+    made = Generator(config, control)
+    assert sum(p.numel() for p in made.double().parameters()) > 0  # modules are walked through
+    encode = made.float().trunk.control
     made = encode(torch.tensor(control.neutral())[None, None, None])[1]
     assert made.shape == (1, 1, 34, 8, 8) and 0.3 < made[:, :, :17].std() < 2
     pose = torch.tensor(limits.REST_ROW).reshape(1, 1, 18, 3)

@@ -52,6 +52,7 @@ def test_make_vec_gives_the_native_one(tiny):
     )
     assert all(len(value) == 3 for value in infos.values()), "infos are of tensors, one row per env"
     assert torch.equal(infos["frames"][:, -1], observations)
+    assert envs.device == observations.device
     assert not rewards.any() and envs.reward_source == "none" and not infos["reward_source"].any()
 
 
@@ -323,6 +324,17 @@ def test_step_after_a_termination_needs_a_reset(tiny):
         env.step([0, 0, 0, 0])
     env.reset()
     env.step([0, 0, 0, 0])
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_tensors_go_in_and_out_there(tiny):
+    """The device of a world was "cuda", that of its tensors "cuda:0", and actions on it were refused."""
+    envs = AAPTVectorEnv(3, checkpoint=str(tiny), device="cuda")
+    envs.reset(seed=0)
+    step = envs.step(torch.ones(3, 4, device=envs.device))
+    assert all(value.device == envs.device for value in (*step[:4], *step[4].values()))
+    with pytest.raises(ValueError, match="actions are on cpu, this world is on cuda:0"):
+        envs.step(torch.ones(3, 4))
 
 
 @pytest.mark.slow

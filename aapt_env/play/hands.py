@@ -30,9 +30,11 @@ class Hands(Protocol):
 
     def __call__(self, held: np.ndarray) -> np.ndarray:
         """Which names are held, [names] of 0 and 1 -> the control for the coming latent, [width]."""
+        ...
 
     def grab(self, x: float, y: float) -> bool:
         """The mouse went down at a place of the frame: units of half its shorter side from its middle, y up."""
+        ...
 
     def drag(self, x: float, y: float) -> None:
         """The mouse moved there."""

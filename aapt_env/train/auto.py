@@ -23,13 +23,11 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.vae import VAE
 from aapt_env.spec import WorldSpec, strict
 from aapt_env.train import loop
-from aapt_env.train.adversarial import Adversarial, AdversarialStage
-from aapt_env.train.autoencode import Autoencode, AutoencodeStage
+from aapt_env.train.adversarial import AdversarialStage
+from aapt_env.train.autoencode import AutoencodeStage
 from aapt_env.train.clips import EncodedEpisode, FrameClips, LatentClips
-from aapt_env.train.diffusion import Consistency, ConsistencyStage, Diffusion, DiffusionStage
+from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
 from aapt_env.train.dream import Dreamer
-from aapt_env.train.imitate import Imitate
-from aapt_env.train.polish import Polish
 from aapt_env.train.recipes import STAGES, Recipe, cpu
 
 MEASURE = 60.0  # seconds
@@ -41,14 +39,11 @@ NEEDS = {
     "adversarial": 600,
     "long": 380,
 }
+WEIGHTS = 3.7e6  # of its generator
 REACHED = (  # its model card
     "motion 0.73 of the game's, controls read back 0.71 to 0.80 as well as from the game, "
     "a twin of 24 dB in the first second"
 )
-SETTINGS = {
-    "autoencode": Autoencode, "diffusion": Diffusion, "consistency": Consistency, "adversarial": Adversarial,
-    "long": Adversarial, "polish": Polish, "imitate": Imitate,
-}  # fmt: skip
 LADDER = (  # generator (width, blocks, heads) and VAE widths, from small to large
     (128, 3, 2, (64, 96)),
     (192, 3, 3, (96, 128)),
@@ -197,7 +192,8 @@ def recipe_of(mark: Path) -> Recipe:
     """The recipe that a run was begun with, so that --resume needs no second measure. Raises ValueError: damaged."""
     try:
         data = dict(json.loads(mark.read_text())["recipe"])
-        settings = {stage: strict(kind, data[stage], stage) for stage, kind in SETTINGS.items()}
+        kinds = {stage: type(getattr(cpu(), stage)) for stage in STAGES}
+        settings = {stage: strict(kind, data[stage], stage) for stage, kind in kinds.items()}
         return strict(Recipe, data | settings, str(mark))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{mark} is damaged ({error!r}); choose another --out") from error
@@ -290,11 +286,11 @@ def _lines(
             each, ratio = best.seconds[stage], updates / NEEDS[stage]
             line += f"  {updates:8,.0f} updates of {each:.2f} s, {ratio:.2f} of what driving had"
         lines.append(line)
-    return [*lines, f"expected   {expected(worst)}"]
+    return [*lines, f"expected   {expected(worst * min(1, best.weights['generator'] / WEIGHTS))}"]
 
 
 def expected(ratio: float) -> str:
-    """What a world with `ratio` of the shipped one's updates can be hoped to be."""
+    """What a world with `ratio` of the shipped one's updates, times that of its weights, can be hoped to be."""
     if ratio >= 1:
         return f"at least as good as the shipped world of driving, if your game is no harder: {REACHED}"
     if ratio >= 0.3:

@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
     def measure(recipe, spec, device, deadline):
         return auto.Measure(
-            recipe, dict.fromkeys(auto.NEEDS, took[recipe.dim]), {"generator": 1, "VAE": 1}
+            recipe, dict.fromkeys(auto.NEEDS, took[recipe.dim]), {"generator": 4_000_000, "VAE": 1}
         )
 
     monkeypatch.setattr(auto, "measure", measure)

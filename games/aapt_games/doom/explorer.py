@@ -61,7 +61,7 @@ class Explorer:
         )
         if abs(off) > max(AIM, target.width / self.game.depth.shape[1] / 2):
             return {"turn_right" if off > 0 else "turn_left"} | dodge
-        return {"fire"} | dodge
+        return {"fire"} | dodge | ({"forward"} if self._rng.random() < 0.5 else set())
 
     def _walk(self, has: dict[str, float]) -> set[str]:
         """Towards deep and new ground; a door or a whim where it is stuck."""
@@ -73,10 +73,13 @@ class Explorer:
             if self._rng.random() < 0.5:
                 return {"use"}
             return self._take_whim(str(self._rng.choice(["turn_left", "turn_right"])))
-        scores = self._scores(has)
-        best = int(scores.argmax()) - SECTORS // 2
+        scores, middle = self._scores(has), SECTORS // 2
+        if self._ahead() <= NEAR:  # a wall: on round, not to and fro
+            left, right = scores[:middle].max(), scores[middle + 1 :].max()
+            return self._take_whim("turn_left" if left > right else "turn_right")
+        best = int(scores.argmax()) - middle
         held = set() if best == 0 else {"turn_right" if best > 0 else "turn_left"}
-        return held | ({"forward"} if self._ahead() > NEAR and abs(best) < 4 else set())
+        return held | ({"forward"} if abs(best) < 4 else set())
 
     def _take_whim(self, *keys: str) -> set[str]:
         """Hold some keys for a while, to no end but to be seen."""

@@ -106,7 +106,7 @@ def leg(pose: np.ndarray, joints: tuple[int, int, int, int], body: Body) -> Soli
     """Thigh, shin and shoe."""
     hip, knee, ankle, toe = (pose[j] for j in joints)
     g, skin, cloth = body.girth, body.skin, body.bottom_color
-    above, below = {"trousers": (2.0, 0.93), "shorts": (0.8, -1.0)}.get(body.bottom, (-1.0, -1.0))
+    above, below = (2.0, 0.93) if body.bottom == "trousers" else (0.8, -1.0)
     shin_top = cloth if body.bottom == "trousers" else skin
     wide = 1.14 if body.bottom == "trousers" else 1.0
     heel = ankle - 0.3 * (toe - ankle)

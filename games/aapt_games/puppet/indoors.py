@@ -107,10 +107,8 @@ def room(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     a, b = some(rng, WALLS), some(rng, WALLS)
     sheet.box(x - 0.165, x + 0.165, 0.235, 0.585, (0.95, 0.93, 0.88))
     sheet.box(x - 0.13, x + 0.13, 0.27, 0.55, mix(a, (1, 1, 1), 0.2))
-    (
-        sheet.disc(x - 0.04, 0.33, 0.08, 0.05, shade(b, 0.8)),
-        sheet.disc(x + 0.05, 0.45, 0.05, 0.05, shade(b, 1.1)),
-    )
+    sheet.disc(x - 0.04, 0.33, 0.08, 0.05, shade(b, 0.8))
+    sheet.disc(x + 0.05, 0.45, 0.05, 0.05, shade(b, 1.1))
     sheet.box(-sheet.wide, sheet.wide, horizon - 0.004, horizon + 0.055, (0.93, 0.91, 0.87))
     plant(sheet, rng, 0.83 * side, horizon - 0.1)
     rug = some(rng, WALLS)
@@ -158,12 +156,11 @@ def stage(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     trim = (0.85, 0.66, 0.28)
     for i in range(24):  # a scalloped valance
         x = -1.2 * sheet.wide + i * 0.22
-        (
-            sheet.disc(x, 0.98, 0.125, 0.17, shade(trim, 0.75)),
-            sheet.disc(x, 1.0, 0.12, 0.16, shade(cloth, 1.15)),
-        )
+        sheet.disc(x, 0.98, 0.125, 0.17, shade(trim, 0.75))
+        sheet.disc(x, 1.0, 0.12, 0.16, shade(cloth, 1.15))
     warm = {"day": (1.0, 0.93, 0.8), "evening": (1.0, 0.72, 0.45), "night": (0.55, 0.68, 1.0)}[time]
     x = float(rng.uniform(-0.25, 0.25))
     sheet.glow(x, -0.8, 0.75, 0.24, warm, 0.34)
     sheet.glow(x, 0.1, 0.55, 0.9, warm, 0.16)
-    sheet.dim(-1.0, 0.3, 0.4, 1.4, 0.5), sheet.dim(1.0, 0.3, 0.4, 1.4, 0.5)
+    sheet.dim(-1.0, 0.3, 0.4, 1.4, 0.5)
+    sheet.dim(1.0, 0.3, 0.4, 1.4, 0.5)
