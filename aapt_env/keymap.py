@@ -40,10 +40,10 @@ NUMBERS = "0123456789"
 
 
 def of_env(env: gym.Env, names: tuple[str, ...] = ()) -> list[Binding]:
-    """The keymap of an environment: its own `keymap`, its `get_keys_to_action()`, or a guess."""
+    """The keymap of an environment: its own or a wrapper's `keymap`, its `get_keys_to_action()`, or a guess."""
     game: Any = env.unwrapped
-    if hasattr(game, "keymap"):
-        return list(game.keymap)
+    if env.has_wrapper_attr("keymap"):
+        return list(env.get_wrapper_attr("keymap"))
     space = env.action_space
     try:
         table = game.get_keys_to_action()
@@ -55,8 +55,8 @@ def of_env(env: gym.Env, names: tuple[str, ...] = ()) -> list[Binding]:
 def names_of(env: gym.Env) -> tuple[str, ...]:
     """What the actions are called, where the environment tells: control_names, action meanings, an Enum of actions."""
     game: Any = env.unwrapped
-    if hasattr(game, "control_names"):
-        return tuple(game.control_names)
+    if env.has_wrapper_attr("control_names"):
+        return tuple(env.get_wrapper_attr("control_names"))
     if not isinstance(env.action_space, gym.spaces.Discrete):
         return ()
     found: tuple[str, ...] = ()

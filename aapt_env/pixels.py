@@ -55,7 +55,8 @@ def home(env_id: str) -> str | None:
 
 def _make_rendering(env_id: str) -> gym.Env:
     """Make an environment so that it renders RGB arrays; without, where it does not know of rendering."""
-    modes = getattr(_maker(env_id), "metadata", {}).get("render_modes")
+    about = getattr(_maker(env_id), "metadata", {})  # of a wrapper's class, a property
+    modes = about.get("render_modes") if isinstance(about, dict) else None
     if modes is not None and "rgb_array" not in modes:
         return gym.make(env_id, disable_env_checker=True)
     try:
