@@ -40,7 +40,7 @@ NUMBERS = "0123456789"
 
 
 def of_env(env: gym.Env, names: tuple[str, ...] = ()) -> list[Binding]:
-    """The keymap of an environment: its own `keymap`, its `get_keys_to_action()`, or a guess."""
+    """The keymap of an environment: its own or a wrapper's `keymap`, its `get_keys_to_action()`, or a guess."""
     game: Any = env.unwrapped
     if env.has_wrapper_attr("keymap"):
         return list(env.get_wrapper_attr("keymap"))

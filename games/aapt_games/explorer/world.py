@@ -10,7 +10,7 @@ import numpy as np
 
 from aapt_games.explorer import heavens, light, pictures, plan, scene, textures, things
 from aapt_games.explorer.atlas import Atlas, Palette
-from aapt_games.explorer.light import CEILING, CELLS, FLOOR, Lamp
+from aapt_games.explorer.light import CEILING, FLOOR, Lamp
 from aapt_games.explorer.plan import ROOF, SIZE, Plan, Room
 from aapt_games.explorer.things import Thing
 
@@ -246,37 +246,28 @@ def _door(color: scene.Color) -> np.ndarray:
 
 def _hang(layout: Plan, room: Room, wall, hue, sky, palette: Palette, material, rng) -> None:
     """A picture or two on the walls of a room, and windows where the sky could shine in."""
-    sides = (
-        ("EAST", room.x1, None),
-        ("WEST", room.x0 - 1, None),
-        ("SOUTH", None, room.y1),
-        ("NORTH", None, room.y0 - 1),
-    )
+    upright, level = range(room.y0, room.y1), range(room.x0, room.x1)
+    rows = [[(room.x1, y) for y in upright], [(room.x0 - 1, y) for y in upright]]
+    rows += [[(x, room.y1) for x in level], [(x, room.y0 - 1) for x in level]]
     spots = []
-    for side, (_, x, y) in enumerate(sides):
-        along = range(room.y0, room.y1) if y is None else range(room.x0, room.x1)
-        for a in along:
-            wx, wy = (x, a) if y is None else (a, y)
-            near = any(abs(wx - dx) + abs(wy - dy) <= 1 for dx, dy in room.doors)
-            if layout.ceiling[wy, wx] == 0 and not near and (a - along[0]) % 2 == 1:
-                spots.append((side, a, wx in (0, SIZE - 1) or wy in (0, SIZE - 1)))
+    for side, row in enumerate(rows):  # east, west, south, north, as in light.py
+        for x, y in row[1::2]:
+            near = any(abs(x - dx) + abs(y - dy) <= 1 for dx, dy in room.doors)
+            if layout.ceiling[y, x] == 0 and not near:
+                spots.append((side, x, y))
     if not spots:
         return
     picture = palette.add(pictures.hung(rng, wall, room.ceiling, hue), (1.0, room.ceiling), True)
     sill = None
     for i in rng.permutation(len(spots))[: max(2, len(spots) // 2)]:
-        side, a, outer = spots[i]
+        side, x, y = spots[i]
         tile = picture
-        if outer:
+        if {x, y} & {0, SIZE - 1}:
             if sill is None:
                 glow = tuple(0.5 * (p + q) for p, q in zip(sky.low, sky.high, strict=True))
                 sill = palette.add(
                     pictures.window(rng, wall, room.ceiling, glow), (1.0, room.ceiling), True
                 )
             tile = sill
-        x = {0: room.x1 - 1, 1: room.x0}.get(side, a)
-        y = {2: room.y1 - 1, 3: room.y0}.get(side, a)
-        material[side, y, x] = tile
-
-
-__all__ = ["CELLS", "World", "build"]
+        cx, cy = min(max(x, room.x0), room.x1 - 1), min(max(y, room.y0), room.y1 - 1)
+        material[side, cy, cx] = tile
