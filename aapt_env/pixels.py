@@ -55,7 +55,7 @@ def home(env_id: str) -> str | None:
 
 def _make_rendering(env_id: str) -> gym.Env:
     """Make an environment so that it renders RGB arrays; without, where it does not know of rendering."""
-    about = getattr(_maker(env_id), "metadata", {})  # of a wrapper's class, a property
+    about = getattr(_maker(env_id), "metadata", None)  # of a wrapper's class, a property
     modes = about.get("render_modes") if isinstance(about, dict) else None
     if modes is not None and "rgb_array" not in modes:
         return gym.make(env_id, disable_env_checker=True)
@@ -125,6 +125,12 @@ class PixelView(gym.Wrapper):
 
     def control_mask(self) -> np.ndarray:
         """[height, width] bool: pixels that display the control, where we know the environment."""
+        if self.env.has_wrapper_attr("control_mask"):
+            import cv2
+
+            mask = np.asarray(self.env.get_wrapper_attr("control_mask")(), np.uint8)
+            size = self.width, self.height
+            return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(bool)
         mask = np.zeros((self.height, self.width), bool)
         name = self.env.spec.id.split("-")[0] if self.env.spec else ""
         mask[int(SHOWN.get(name, 1.0) * self.height) :] = True

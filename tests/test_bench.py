@@ -176,7 +176,7 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
     [
         (["--game", "chess"], "no checkpoint for 'chess'"),
         (["--random", "cpu", "--game", "chess"], "unknown game 'chess'"),
-        (["--random", "huge"], "unknown recipe 'huge'; there are smoke, cpu, h100"),
+        (["--random", "huge"], "unknown recipe 'huge'; there are smoke, tiny, cpu, h100, auto"),
         (["--random", "cpu", "--checkpoint", "x"], "leave --checkpoint out"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),

@@ -131,7 +131,7 @@ BAD = {
     "spec control": (set_in("spec", "control", value="keys"), "config.json: "),
     "spec scenes": (set_in("spec", "scenes", value=7), "config.json: "),
     "control kind": (set_in("spec", "control", "kind", value="mind"), "control kind 'mind'"),
-    "control without encoder": (set_in("spec", "control", "kind", value="lute"), "no encoder for control kind 'lute'"),
+    "control without encoder": (set_in("spec", "control", "kind", value="touch"), "no encoder for .* 'touch'"),
     "trunk key": (set_in("trunk", "layers", value=1), r"trunk: unknown keys \['layers'\]"),
     "trunk heads": (set_in("trunk", "heads", value=0), r"sizes {'heads': 0}; expected whole numbers >= 1"),
     "trunk text": (set_in("trunk", "dim", value="32"), r"sizes {'dim': '32'}; expected whole numbers >= 1"),

@@ -16,6 +16,7 @@ def calls(monkeypatch):
     work = {
         "aapt_env.data.record": {"record": lambda **flags: seen.append(("record", flags))},
         "aapt_env.train.run": {"train": lambda **flags: seen.append(("train", flags))},
+        "aapt_env.evaluate.meter": {"watcher": "watcher"},
         "aapt_env.checkpoint": {"ship": lambda run, out: seen.append(("ship", run, out)) or out},
         "aapt_env.games": {
             "describe": lambda: {"driving": "drive", "maze": "get lost"},
@@ -35,7 +36,7 @@ def raising(error):
     def run(*_args, **_flags):
         raise error
 
-    return types.SimpleNamespace(record=run, train=run, main=run)
+    return types.SimpleNamespace(record=run, train=run, main=run, watcher=None)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,13 @@ def test_train_passes_every_flag_on(calls):
         game="driving", recipe="h100", stage="long", budget=1500.0, time_limit=540.0, resume=True
     )
     expected |= dict(
-        data=Path("d"), out=Path("o"), device="auto", seed=0, compile=True, dry_run=False
+        data=Path("d"),
+        out=Path("o"),
+        device="auto",
+        seed=0,
+        compile=True,
+        dry_run=False,
+        watch="watcher",
     )
     assert calls == [("train", expected)]
 

@@ -20,10 +20,12 @@ DIFFUSION, CONSISTENCY = "diffusion only", "consistency only"
 class WithoutRecycling(Generator):
     """Recycled latents are zero from position 2 on: the past is known through the cache alone."""
 
-    def forward(self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, seen) -> Tensor:
+    def forward(
+        self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, seen, features=None
+    ):
         """The velocity at x; arguments as `Generator.forward`."""
         first = begins(seen, x)[:, :, None, None, None]
-        return super().forward(x, torch.where(first, previous, 0), controls, t, seen)
+        return super().forward(x, torch.where(first, previous, 0), controls, t, seen, features)
 
 
 def begins(seen, x: Tensor) -> Tensor:

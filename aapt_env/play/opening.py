@@ -134,7 +134,7 @@ def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
         ValueError: --pose for a game without them, or a file that cannot be replayed.
     """
     entry = games.known_games().get(game)
-    named = entry and getattr(games.load_entry(entry), "hands_entry", None)
+    named = entry and getattr(games.load_entry(entry.entry), "hands_entry", None)
     if not named:
         if wanted.pose is not None:
             raise ValueError(

@@ -19,12 +19,16 @@ def test_no_dataset(tmp_path):
         Episodes.open(tmp_path / "none")
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"spec": {}}', '{"format": 9, "spec": {}, "recipe": null}']
-)
+@pytest.mark.parametrize("text", ["{", "[]", '{"spec": {}}'])
 def test_damaged_head(dataset, text):
     (dataset / files.DATASET).write_text(text)
     with pytest.raises(ValueError, match="aapt.json is damaged"):
+        Episodes.open(dataset)
+
+
+def test_a_head_of_a_newer_version(dataset):
+    (dataset / files.DATASET).write_text('{"format": 9, "spec": {}, "recipe": null}')
+    with pytest.raises(ValueError, match="format 9, this version of aapt_env reads 1; update"):
         Episodes.open(dataset)
 
 

@@ -106,7 +106,10 @@ def test_without_its_game_a_world_is_measured_as_far_as_may_be(tiny, tmp_path, c
     options = Eval(game="x", checkpoint=str(tiny), out=tmp_path, count=2, seconds=1.0, device="cpu")
     metrics = evaluate(options)
     out = capsys.readouterr().out
-    assert "left out: no game to hold the dream against" in out and "unknown game 'tiny'" in out
+    assert (
+        "left out: no game to hold the dream against" in out
+        and "tiny is no game that is installed here" in out
+    )
     assert "diversity" in metrics and "twin_psnr" not in metrics
     assert len(json.loads((tmp_path / "eval.json").read_text())["about"]["left_out"]) == 3
 
