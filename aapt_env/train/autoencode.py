@@ -28,6 +28,14 @@ class Autoencode:
     edges: float = 0.5  # weight of the L1 of image gradients
 
 
+def reconstruction(pixels: Tensor, target: Tensor, edges: float) -> tuple[Tensor, Tensor]:
+    """L1 + 2 MSE + `edges` times the L1 of image gradients, and the MSE alone; pixels [..., H, W] in [-1, 1]."""
+    error = pixels.float() - target
+    squared = error.square().mean()
+    slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return error.abs().mean() + 2 * squared + edges * slopes, squared
+
+
 class AutoencodeStage(Stage):
     """Reconstruction in L1, squared error and edges, with a KL that keeps latents near a unit normal."""
 
@@ -67,10 +75,8 @@ class AutoencodeStage(Stage):
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         pixels, _ = vae.decoder(z, vae.start(len(x), *z.shape[-2:]))
         target = rearrange(x, "b t (k c) h w -> b t k c h w", c=3)
-        error = pixels.float() - target
-        squared = error.square().mean()
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        loss = error.abs().mean() + 2 * squared + self.config.edges * edges + self.config.kl * kl
+        loss, squared = reconstruction(pixels, target, self.config.edges)
+        loss = loss + self.config.kl * kl
         yield (
             loss,
             {

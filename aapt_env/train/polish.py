@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from aapt_env.model.vae import VAE
-from aapt_env.train.autoencode import AutoencodeStage
+from aapt_env.train.autoencode import AutoencodeStage, reconstruction
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
@@ -68,10 +68,7 @@ class PolishStage(Stage):
         start = vae.start(len(latents), *latents.shape[-2:])
         pixels, _ = vae.decode_float(latents, start)
         target = rearrange(vae.groups(frames), "b t (k c) h w -> b t k c h w", c=3)
-        error = pixels.float() - target
-        squared = error.square().mean()
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        loss = error.abs().mean() + 2 * squared + self.config.edges * edges
+        loss, squared = reconstruction(pixels, target, self.config.edges)
         psnr = -10 * torch.log10(squared.detach() / 4)
         yield loss, {"psnr": psnr, "loss": loss.detach()}
 
