@@ -46,6 +46,7 @@ MISTAKES = {  # name: (share, shortest, longest) in seconds
     "lane": (3.0, 0.1, 0.1),
     "mash": (2.0, 0.7, 2.0),
     "idle": (1.5, 1.0, 3.0),
+    "rest": (2.0, 6.0, 25.0),
     "spin": (1.8, 1.4, 2.8),
 }
 
@@ -114,7 +115,7 @@ class Driver:
             return self._press(self._turn(0.0), False, car.speed > 0.4)
         if self.act == "dream":
             return self._press(0, self.env.car.speed < self.style.cruise, False)
-        if self.act == "idle":
+        if self.act in ("idle", "rest"):
             return self._press(0, False, False)
         if self.act == "spin" and abs(car.speed) > 3:
             return self._press(int(self.extra), False, True)
