@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,20 @@ def encode_all(
     vae: VAE,
     episodes: Episodes,
     indices: list[int],
-    frames: list[np.ndarray],
+    frames: Callable[[int], np.ndarray],
     folder: Path,
     bf16: bool,
 ) -> list[EncodedEpisode]:
-    """Encode the episodes that `folder` does not hold yet, and return all."""
+    """Encode the episodes that `folder` does not hold yet, and return all.
+
+    Args:
+        vae: the trained one.
+        episodes: the dataset.
+        indices: the wanted episodes.
+        frames: f(index) -> an episode's frames; asked for what must be encoded only.
+        folder: of the latents.
+        bf16: whether the encoder runs in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / MARK
     stamp = json.dumps({"vae": fingerprint(vae)})
@@ -61,13 +71,22 @@ def encode_all(
             old.unlink()
         mark.write_text(stamp)
     out = []
-    for index, pixels in zip(tqdm(indices, desc="encode", unit="episode"), frames, strict=True):
+    for index in tqdm(indices, desc="encode", unit="episode"):
         path = folder / f"episode-{index:06d}.safetensors"
-        if not path.is_file():
-            latents, alone = encode_frames(vae, pixels, bf16)
-            state.write(path, {"latents": latents, "alone": alone})
+        played = hashlib.sha256(episodes.controls(index).tobytes()).hexdigest()
+        if not holds(path, played):
+            latents, alone = encode_frames(vae, frames(index), bf16)
+            state.write(path, {"latents": latents, "alone": alone}, {"controls": played})
         out.append(episode(episodes, index, load_file(path)))
     return out
+
+
+def holds(path: Path, played: str) -> bool:
+    """Whether `path` has the latents of an episode under these controls, and not of one recorded before it."""
+    if not path.is_file():
+        return False
+    with state.opened(path) as file:
+        return (file.metadata() or {}).get("controls") == played
 
 
 def episode(episodes: Episodes, index: int, tensors: dict[str, torch.Tensor]) -> EncodedEpisode:

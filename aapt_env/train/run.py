@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -191,6 +192,13 @@ class Training:
             self.frames[part] = load_frames(self.episodes, indices)
         return self.frames[part]
 
+    def pixels(self, index: int) -> np.ndarray:
+        """The frames of one episode, which is not decoded again."""
+        for part, indices in (("train", self.train_indices), ("held", self.held_indices)):
+            if index in indices and part in self.frames:
+                return self.frames[part][indices.index(index)]
+        return self.episodes.frames(index)
+
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
         torch.manual_seed(self.folder.seed + 1)
@@ -208,9 +216,13 @@ class Training:
         self.load_vae("autoencode")
         encoded = {}
         for part, indices in (("train", self.train_indices), ("held", self.held_indices)):
-            frames = LazyFrames(self, part)
             encoded[part] = encode_all(
-                self.vae, self.episodes, indices, frames, self.folder.path / "latents", self.bf16
+                self.vae,
+                self.episodes,
+                indices,
+                self.pixels,
+                self.folder.path / "latents",
+                self.bf16,
             )
         self.frames.clear()
         self.clips = LatentClips(encoded["train"], self.device)
@@ -359,18 +371,3 @@ class Training:
         policy = Policy(self.spec.control, self.spec.k, self.recipe.imitate.width)
         state.load_module(self.folder.state_of("imitate"), "policy", policy)
         checkpoint.save_policy(self.checkpoint, policy)
-
-
-class LazyFrames:
-    """The frames of a part's episodes, decoded one by one as they are encoded."""
-
-    def __init__(self, training: Training, part: str):
-        self.training, self.part = training, part
-
-    def __iter__(self):
-        t = self.training
-        if self.part in t.frames:
-            yield from t.frames[self.part]
-            return
-        for i in t.train_indices if self.part == "train" else t.held_indices:
-            yield t.episodes.frames(i)

@@ -123,7 +123,7 @@ def test_recorded_controls_stay_with_the_frames_they_made(dataset, vae, tmp_path
 
     episodes = Episodes.open(dataset)
     frames = [episodes.frames(i) for i in range(2)]
-    encoded = encode_all(vae, episodes, [0, 1], frames, tmp_path, bf16=False)
+    encoded = encode_all(vae, episodes, [0, 1], frames.__getitem__, tmp_path, bf16=False)
     assert [len(e.latents) for e in encoded] == [len(f) // 4 + 1 for f in frames]
     for i, episode in enumerate(encoded):
         assert torch.equal(episode.controls.flatten(0, 1), torch.from_numpy(episodes.controls(i)))
@@ -132,7 +132,22 @@ def test_recorded_controls_stay_with_the_frames_they_made(dataset, vae, tmp_path
             for j, (left, right) in enumerate(controls.tolist()):
                 t = 4 * (latent - 1) + j
                 assert np.array_equal(np.roll(rows[t], int(2 * (right - left))), rows[t + 1])
-    again = encode_all(vae, episodes, [0, 1], [None, None], tmp_path, bf16=False)
+    again = encode_all(vae, episodes, [0, 1], {}.__getitem__, tmp_path, bf16=False)
     assert all(torch.equal(a.latents, b.latents) for a, b in zip(encoded, again, strict=True)), (
         "read from its files"
     )
+
+
+def test_latents_of_an_episode_recorded_before_are_made_anew(dataset, vae, tmp_path):
+    """A dataset recorded again in the same place: its files are asked what was played."""
+    from aapt_env.data.episodes import Episodes
+
+    episodes = Episodes.open(dataset)
+    frames = [episodes.frames(i) for i in range(2)]
+    encode_all(vae, episodes, [0, 1], frames.__getitem__, tmp_path, bf16=False)
+    (tmp_path / "episode-000001.safetensors").replace(tmp_path / "episode-000000.safetensors")
+    asked = []
+    again = encode_all(
+        vae, episodes, [0], lambda i: asked.append(i) or frames[i], tmp_path, bf16=False
+    )
+    assert asked == [0] and len(again[0].latents) == len(frames[0]) // 4 + 1
