@@ -46,7 +46,7 @@ MISTAKES = {  # name: (share, shortest, longest) in seconds
     "lane": (3.0, 0.1, 0.1),
     "mash": (2.0, 0.7, 2.0),
     "idle": (1.5, 1.0, 3.0),
-    "rest": (2.0, 6.0, 25.0),
+    "rest": (2.5, 8.0, 28.0),
     "spin": (1.8, 1.4, 2.8),
 }
 
@@ -115,6 +115,8 @@ class Driver:
             return self._press(self._turn(0.0), False, car.speed > 0.4)
         if self.act == "dream":
             return self._press(0, self.env.car.speed < self.style.cruise, False)
+        if self.act == "rest" and car.speed > 0.4:
+            return self._press(self._turn(self._wheel(self._bearing())), False, car.speed > 4.0)
         if self.act in ("idle", "rest"):
             return self._press(0, False, False)
         if self.act == "spin" and abs(car.speed) > 3:
