@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
 from aapt_env.model.trunk import Trunk, TrunkConfig
-from aapt_env.model.vae import conv
 from aapt_env.spec import ControlSpec
 
 HEADS = ("latent", "video")
@@ -82,26 +81,3 @@ class Critic(nn.Module):
                 taps = [x.flatten(1, 2)[:, None] for x in taps]
             logits[name] = head(taps)
         return logits
-
-
-class FrameCritic(nn.Module):
-    """Judges the k frames of a latent together, patch by patch, so that a decoder learns texture and how it moves."""
-
-    def __init__(self, k: int, width: int = 64):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            conv(12 * k, width),
-            nn.LeakyReLU(0.2),
-            conv(width, 2 * width, stride=2),
-            nn.LeakyReLU(0.2),
-            conv(2 * width, 2 * width),
-            nn.LeakyReLU(0.2),
-            conv(2 * width, 1),
-        )
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, frames: Tensor) -> dict[str, Tensor]:
-        """[B, T, k, 3, H, W] in [-1, 1] -> {"patch": [B * T, 1, H / 4, W / 4]} logits."""
-        x = frames.flatten(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        return {"patch": self.layers(x).float()}

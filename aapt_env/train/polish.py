@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from aapt_env.model.critic import FrameCritic
 from aapt_env.model.vae import VAE
 from aapt_env.train.autoencode import AutoencodeStage, reconstruction
 from aapt_env.train.clips import FrameClips
-from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
 
@@ -31,33 +30,25 @@ class Polish:
     noise: float = (
         0.05  # of the unit-variance latents: dreams are never quite where the encoder would be
     )
-    critique: float = 0.0  # weight of an adversarial loss on patches of frames; 0 for none
-    critic_lr: float = 2e-4
-    critic_loss: float = 0.5  # its loss at and below which the decoder hears it in full
-    sigma: float = 0.05  # of pixels in [-1, 1]
-    penalty: float = 40.0  # lambda of approximated R1 and R2
+    grain: float = 2.0  # weight of the L1 between how much fine detail there is, patch by patch
 
 
-@dataclass
-class Windows:
-    """A step's real frames, what the encoder made of them, and what the decoder showed."""
-
-    latents: Tensor  # [B, 1 + n, C, h, w]
-    target: Tensor  # [B, 1 + n, k, 3, H, W] in [-1, 1]
-    shown: Tensor | None = None  # the same shape, without gradient
+def detail(pixels: Tensor) -> Tensor:
+    """Second differences along and down, [..., H, W] -> [n, 2, H - 2, W - 2]: what blur takes first."""
+    x = pixels.float().flatten(0, -3)
+    return torch.stack([x.diff(n=2, dim=-1)[:, 1:-1], x.diff(n=2, dim=-2)[..., 1:-1]], dim=1)
 
 
-def texture(pixels: Tensor) -> Tensor:
-    """Energy of the finest detail, [..., H, W]: what blur takes first."""
-    return pixels.diff(n=2, dim=-1).square().mean() + pixels.diff(n=2, dim=-2).square().mean()
+def strength(fine: Tensor) -> Tensor:
+    """Root mean square of detail [n, 2, h, w] in overlapping patches of 8x8 pixels."""
+    return (F.avg_pool2d(fine.square(), 8, 4) + 1e-4).sqrt()
 
 
 class PolishStage(Stage):
     """Reconstruction as in stage 1, but the encoder and with it every latent stays as it is.
 
     What the generator learned holds, and a step costs half, so the decoder can be trained until it is good enough.
-    With `critique`, the contest of the adversarial stage is played for its frames too: by reconstruction alone,
-    texture that the latent leaves open is blurred away.
+    By reconstruction alone it blurs away whatever it is not sure of; `grain` asks for as much fine detail as was there.
     """
 
     def __init__(
@@ -72,60 +63,37 @@ class PolishStage(Stage):
         self.config, self.vae, self.train, self.held_out = config, vae, train, held_out
         self.device = device
         vae.requires_grad_(True)
-        adam = {"betas": (0.9, 0.99), "weight_decay": 0.0, "fused": True}
-        player = torch.optim.AdamW(vae.decoder.parameters(), lr=config.lr, **adam)
-        self.turns = [Turn("decoder", (vae.decoder,), player, self.losses)]
-        if config.critique:
-            self.critic = FrameCritic(vae.config.k).to(device)
-            self.balance = Balance(config.critic_loss).to(device)
-            self.modules |= {"critic": self.critic, "balance": self.balance}
-            adam["betas"] = (0.0, 0.99)
-            judge = torch.optim.AdamW(self.critic.parameters(), lr=config.critic_lr, **adam)
-            self.turns.append(Turn("critic", (self.critic,), judge, self.critic_losses))
+        adam = torch.optim.AdamW(
+            vae.decoder.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        )
+        self.turns = [Turn("decoder", (vae.decoder,), adam, self.losses)]
 
-    def batch(self, dice: Dice) -> Windows:
-        """Windows of frames, as latents moved a little."""
-        c = self.config
-        frames = self.train.sample(dice, c.batch, c.latents).to(self.device)
-        with torch.no_grad():
-            latents = self.vae.encode(frames)
-        target = rearrange(self.vae.groups(frames), "b t (k c) h w -> b t k c h w", c=3)
-        return Windows(latents + c.noise * dice.normal(*latents.shape), target)
+    def batch(self, dice: Dice) -> Tensor:
+        """[B, 1 + nk, H, W, 3] uint8."""
+        return self.train.sample(dice, self.config.batch, self.config.latents).to(self.device)
 
-    def losses(self, windows: Windows, dice: Dice) -> Losses:
+    def losses(self, frames: Tensor, dice: Dice) -> Losses:
         """One loss; `psnr` in dB over the batch."""
-        c, latents = self.config, windows.latents
-        start = self.vae.start(len(latents), *latents.shape[-2:])
-        pixels, _ = self.vae.decode_float(latents, start)
-        loss, squared = reconstruction(pixels, windows.target, c.edges)
-        found = {
-            "psnr": -10 * torch.log10(squared.detach() / 4),
-            "texture": texture(pixels.detach()) / texture(windows.target),
-            "loss": loss.detach(),
-        }
-        if c.critique:
-            with torch.no_grad():
-                real = self.critic(windows.target)
-            versus = relativistic(real, self.critic(pixels))
-            windows.shown = pixels.detach().float()
-            loss = loss + c.critique * self.balance.pace() * versus
-            found |= {"decoder": versus.detach(), "pace": self.balance.pace()}
-        yield loss, found
-
-    def critic_losses(self, windows: Windows, dice: Dice) -> Losses:
-        """Relativistic, with approximated R1 and R2; on what the decoder has just shown."""
-        real, fake, c = windows.target, windows.shown, self.config
-        assert fake is not None, "the decoder's turn comes first"
-        logits = self.critic(real), self.critic(fake)
-        versus = relativistic(logits[1], logits[0])
-        self.balance.watch(versus)
-        noise = c.sigma * dice.normal(*real[:1].shape)
-        with torch.autocast(real.device.type, enabled=False):  # differences of near equals
-            r1, r2 = (
-                squared_gap(self.critic(x[:1] + noise), self.critic(x[:1])) for x in (real, fake)
-            )
-        found = {"critic": versus.detach(), "r1": r1.detach(), "r2": r2.detach()}
-        yield versus + c.penalty * (r1 + r2), found
+        vae = self.vae
+        with torch.no_grad():
+            latents = vae.encode(frames)
+        torch.clear_autocast_cache()
+        latents = latents + self.config.noise * dice.normal(*latents.shape)
+        start = vae.start(len(latents), *latents.shape[-2:])
+        pixels, _ = vae.decode_float(latents, start)
+        target = rearrange(vae.groups(frames), "b t (k c) h w -> b t k c h w", c=3)
+        loss, squared = reconstruction(pixels, target, self.config.edges)
+        shown, real = detail(pixels), detail(target)
+        grain = (strength(shown) - strength(real)).abs().mean()
+        loss = loss + self.config.grain * grain
+        yield (
+            loss,
+            {
+                "psnr": -10 * torch.log10(squared.detach() / 4),
+                "sharpness": shown.detach().square().mean() / real.square().mean(),
+                "loss": loss.detach(),
+            },
+        )
 
     def picture(self) -> np.ndarray:
         """Held-out windows, the real ones over their reconstructions."""
