@@ -46,7 +46,8 @@ MISTAKES = {  # name: (share, shortest, longest) in seconds
     "lane": (3.0, 0.1, 0.1),
     "mash": (2.0, 0.7, 2.0),
     "idle": (1.5, 1.0, 3.0),
-    "rest": (2.5, 8.0, 28.0),
+    "rest": (2.0, 8.0, 28.0),
+    "coast": (1.5, 5.0, 16.0),
     "spin": (1.8, 1.4, 2.8),
 }
 
@@ -87,7 +88,8 @@ class Driver:
         if now > self.last:
             self.held = min(now - self.last, 8)
         self.last = now
-        if self.act != "drive" and (now >= self.until or env.lost > 4 * FPS):
+        given_up = env.lost > 4 * FPS and self.act != "coast"
+        if self.act != "drive" and (now >= self.until or given_up):
             self.act, self.extra = "drive", 0.0
             self.next_mistake = now + self._wait()
         if self.act == "drive" and now >= self.next_mistake:
@@ -117,7 +119,7 @@ class Driver:
             return self._press(0, self.env.car.speed < self.style.cruise, False)
         if self.act == "rest" and car.speed > 0.4:
             return self._press(self._turn(self._wheel(self._bearing())), False, car.speed > 4.0)
-        if self.act in ("idle", "rest"):
+        if self.act in ("idle", "rest", "coast"):
             return self._press(0, False, False)
         if self.act == "spin" and abs(car.speed) > 3:
             return self._press(int(self.extra), False, True)
