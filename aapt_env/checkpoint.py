@@ -14,15 +14,12 @@ Nothing here can run code: JSON with known keys, and safetensors.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
@@ -31,8 +28,10 @@ from aapt_env.model.policy import Policy
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.paths import folder_name
-from aapt_env.spec import WorldSpec, strict
+from aapt_env.spec import WorldSpec
 from aapt_env.starts import Start, pack, unpack
+from aapt_env.strict import strict
+from aapt_env.tensors import half, put, read_tensors, sha256, write_tensors
 
 FORMAT = 1
 LONGEST = 4096  # latents of a window: a world's memory is taken before its first step
@@ -94,44 +93,11 @@ def save(
     write_config(folder, config)
 
 
-def write_tensors(
-    folder: Path, files: dict[str, dict[str, Tensor]], about: dict[str, str] | None = None
-) -> None:
-    """Write safetensors files; all are complete before the first takes its place.
-
-    Args:
-        folder: where they go.
-        files: {name: tensors}.
-        about: what each file says of itself.
-
-    Raises:
-        OSError: no room, or the folder cannot be written to.
-    """
-    for name, tensors in files.items():
-        try:
-            save_file(tensors, folder / (name + ".partial"), about)
-        except SafetensorError as error:
-            raise OSError(f"{folder / name} could not be written: {error}") from error
-    for name in files:
-        (folder / (name + ".partial")).replace(folder / name)
-
-
 def write_config(folder: Path, config: Config) -> None:
     """Write config.json atomically."""
     partial = folder / "config.json.partial"
     partial.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
     partial.replace(folder / "config.json")
-
-
-def half(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters in bf16; buffers as they are."""
-    parameters = {name for name, _ in module.named_parameters()}
-    return {
-        name: (value.detach().bfloat16() if name in parameters else value.detach())
-        .cpu()
-        .contiguous()
-        for name, value in module.state_dict().items()
-    }
 
 
 def read_config(folder: Path) -> tuple[Config, str]:
@@ -170,49 +136,6 @@ def read_config(folder: Path) -> tuple[Config, str]:
 def plain(name: str, digest: object) -> bool:
     """Whether `name` can only lie in the checkpoint's own folder, and `digest` is text."""
     return name not in ("", ".", "..") and not set(name) & set("/\\:\0") and isinstance(digest, str)
-
-
-def read_tensors(folder: Path, name: str, expected: str) -> dict[str, Tensor]:
-    """One safetensors file, if its hash is the one in config.json.
-
-    Raises:
-        ValueError: missing, tampered with or truncated, not safetensors, or with a value that is not finite.
-    """
-    path = Path(folder) / name
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; get the checkpoint again")
-    raw = path.read_bytes()
-    if sha256(raw) != expected:
-        raise ValueError(
-            f"{path} has sha256 {sha256(raw)[:12]}..., config.json says {expected[:12]}...: it is truncated or was "
-            "changed; get the checkpoint again"
-        )
-    try:
-        tensors = load(raw)
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not a safetensors file ({error}); get the checkpoint again"
-        ) from error
-    for key, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(
-                f"{path}: {key} has values that are not finite; get or train the checkpoint again"
-            )
-    return tensors
-
-
-def put(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Load weights strictly; one sentence when a key or a shape does not fit."""
-    try:
-        assign = any(value.is_meta for value in module.state_dict().values())
-        module.load_state_dict(
-            {name: value.float() for name, value in tensors.items()}, assign=assign
-        )
-    except RuntimeError as error:
-        detail = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
-        raise ValueError(
-            f"{where} does not fit the sizes in config.json: {detail:.200}; get the checkpoint again"
-        ) from error
 
 
 def read(folder: str | Path) -> Checkpoint:
@@ -336,11 +259,6 @@ def ship(source: Path, out: Path) -> Path:
     for name in names:
         (place / (name + ".partial")).replace(place / name)
     return place
-
-
-def sha256(data: bytes) -> str:
-    """Hex digest."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def save_policy(folder: Path, policy: Policy) -> None:

@@ -1,10 +1,62 @@
-"""What the command lines share: how a default is named in --help, and how an error is said."""
+"""What the command lines share: kinds of flags, how a default is named in --help, and how an error is said."""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+
+
+def parse_count(text: str) -> int:
+    """`5000`, `200k`, `1.5M` -> a whole number >= 1.
+
+    Raises:
+        ValueError: anything else; says what was expected.
+    """
+    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kmb]?)", text.strip().lower())
+    value = float(match[1].replace("_", "")) * UNITS[match[2]] if match else 0.0
+    if value < 1 or abs(value - round(value)) > 1e-6:
+        raise ValueError(f"expected a whole number >= 1 such as 5000, 200k or 1.5M, got {text!r}")
+    return round(value)
+
+
+def parse_seconds(text: str) -> float:
+    """`90s`, `9m`, `2h`, `1h30m` -> seconds, above 0.
+
+    Raises:
+        ValueError: anything else; says what was expected.
+    """
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise ValueError(
+            f"expected a time with its unit such as 90s, 9m, 2h or 1h30m, got {text!r}"
+        )
+    return total
+
+
+def _read_by(parse: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
+    """Tell tyro to read one word with `parse`; its ValueError becomes the message under the flag."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: parse(words[0]),
+        is_instance=lambda value: isinstance(value, (int, float)),
+        str_from_instance=lambda value: [f"{value:g}"],
+    )
+
+
+Count = Annotated[int, _read_by(parse_count, "COUNT")]
+Seconds = Annotated[float, _read_by(parse_seconds, "TIME")]
+Game = Annotated[Positional[str], arg(metavar="GAME")]
 
 
 def unless(default: str, metavar: str) -> Any:
@@ -28,3 +80,8 @@ def square(size: int | None, height: int | None, width: int | None) -> tuple[int
         raise ValueError("--height and --width go together; --size N is short for both")
     size = 64 if size is None else size
     return (size, size) if height is None or width is None else (height, width)
+
+
+def load(module: str) -> Any:
+    """The module that does a verb's work, loaded when the verb is used."""
+    return importlib.import_module(module)

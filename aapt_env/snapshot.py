@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from aapt_env.checkpoint import write_tensors
+from aapt_env.tensors import write_tensors
 
 FORMAT = "aapt_env snapshot 1"
 

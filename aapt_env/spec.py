@@ -10,6 +10,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from aapt_env.strict import strict
+
 KINDS = ("keys", "vector", "pose", "camera")  # ours; more can be registered in controls.py
 
 
@@ -21,29 +23,6 @@ def array_of(value: Any) -> np.ndarray:
         alone = np.empty((), object)
         alone[()] = value
         return alone
-
-
-def strict(cls, data: dict, where: str):
-    """Build dataclass `cls` from a JSON dict; unknown or missing keys raise ValueError naming both."""
-    if not isinstance(data, dict):
-        raise ValueError(f"{where}: expected an object, got {type(data).__name__}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    unknown = sorted(set(data) - set(fields))
-    if unknown:
-        raise ValueError(f"{where}: unknown keys {unknown}; {cls.__name__} knows {sorted(fields)}")
-    missing = [
-        n
-        for n, f in fields.items()
-        if n not in data
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ValueError(f"{where}: missing keys {missing} of {cls.__name__}")
-    try:
-        return cls(**data)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import aapt_env
-from aapt_env import checkpoint
+from aapt_env import checkpoint, tensors
 from aapt_env.model.policy import Policy
 from aapt_env.starts import pack, unpack
 
@@ -228,12 +229,12 @@ def test_a_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
     loaded = checkpoint.read(folder)
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
 
-    def full(tensors, path, about):
+    def full(weights, path, about):
         if "starts" in path.name:
-            raise checkpoint.SafetensorError("I/O error: No space left on device (os error 28)")
-        save_file(tensors, path)
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        save_file(weights, path)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     loaded.generator.leave.bias.data += 1
     with pytest.raises(OSError, match="could not be written: .*No space left"):
         checkpoint.save(folder, loaded.spec, loaded.generator, loaded.vae, loaded.starts, {})

@@ -6,7 +6,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from aapt_env import cli
+from aapt_env import cli, flags, paths
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def calls(monkeypatch):
         "aapt_env.evaluate": {"main": lambda words: seen.append(("eval", words)) or 3},
         "aapt_env.bench": {"main": lambda words: seen.append(("bench", words))},
     }
-    monkeypatch.setattr(cli, "_import", lambda name: types.SimpleNamespace(**work[name]))
+    monkeypatch.setattr(flags, "load", lambda name: types.SimpleNamespace(**work[name]))
     return seen
 
 
@@ -44,13 +44,13 @@ def raising(error):
     [("1", 1), ("5000", 5000), ("200k", 200_000), ("1.5M", 1_500_000), ("10_000", 10_000)],
 )
 def test_counts(text, count):
-    assert cli.parse_count(text) == count
+    assert flags.parse_count(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "0", "-5", "k", "1.5", "2q", "1e6", "200 k", "1.2345k"])
 def test_bad_counts_say_what_is_expected(text):
     with pytest.raises(ValueError, match="5000, 200k or 1.5M"):
-        cli.parse_count(text)
+        flags.parse_count(text)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_bad_counts_say_what_is_expected(text):
     [("90s", 90), ("9m", 540), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("1h2m3s", 3723)],
 )
 def test_durations(text, seconds):
-    assert cli.parse_seconds(text) == seconds
+    assert flags.parse_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "90", "0s", "-9m", "m", "30m1h", "2 h", "1d"])
 def test_bad_durations_say_what_is_expected(text):
     with pytest.raises(ValueError, match="90s, 9m, 2h or 1h30m"):
-        cli.parse_seconds(text)
+        flags.parse_seconds(text)
 
 
 def test_record_passes_every_flag_on(calls):
@@ -184,7 +184,7 @@ def test_import_of_nothing_is_one_sentence(capsys):
 
 
 def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli.paths, "available_checkpoints", lambda: {"maze": tmp_path})
+    monkeypatch.setattr(paths, "available_checkpoints", lambda: {"maze": tmp_path})
     assert cli.main(["games"]) == 0
     out = capsys.readouterr().out
     assert "drive [of-driving; no world yet]" in out and "get lost [of-maze; world here]" in out
@@ -205,7 +205,7 @@ def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
 )
 def test_an_error_is_one_sentence(monkeypatch, capsys, error, sentence):
     monkeypatch.delenv("AAPT_DEBUG", raising=False)
-    monkeypatch.setattr(cli, "_import", lambda name: raising(error))
+    monkeypatch.setattr(flags, "load", lambda name: raising(error))
     assert cli.main(["train", "driving"]) == 2
     assert capsys.readouterr().err == sentence
     monkeypatch.setenv("AAPT_DEBUG", "1")
@@ -214,7 +214,7 @@ def test_an_error_is_one_sentence(monkeypatch, capsys, error, sentence):
 
 
 def test_ctrl_c_is_130(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "_import", lambda name: raising(KeyboardInterrupt()))
+    monkeypatch.setattr(flags, "load", lambda name: raising(KeyboardInterrupt()))
     assert cli.main(["play", "driving"]) == 130
     assert capsys.readouterr().err == "aapt play: stopped by Ctrl-C\n"
     assert cli.main(["record", "driving"]) == 130
@@ -222,7 +222,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_import", lambda name: raising(RuntimeError("a bug")))
+    monkeypatch.setattr(flags, "load", lambda name: raising(RuntimeError("a bug")))
     with pytest.raises(RuntimeError):
         cli.main(["train", "driving"])
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from aapt_env import checkpoint, cli, hub
+from aapt_env import checkpoint, cli, hub, tensors
 from aapt_env.paths import find_checkpoint, folder_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -85,7 +85,7 @@ class StandIn(BaseHTTPRequestHandler):
         about = {
             "Content-Length": len(raw),
             "X-Repo-Commit": COMMIT,
-            "ETag": f'"{checkpoint.sha256(raw)}"',
+            "ETag": f'"{tensors.sha256(raw)}"',
         }
         for name, value in (about | dict(headers)).items():
             self.send_header(name, str(value))

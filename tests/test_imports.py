@@ -66,7 +66,7 @@ def offenders(places, forbidden, *, at_import=False):
     [
         (["games/aapt_games"], ["torch", "aapt_env"]),
         (
-            ["aapt_env/spec", "aapt_env/controls", "aapt_env/model"],
+            ["aapt_env/strict", "aapt_env/spec", "aapt_env/controls", "aapt_env/model"],
             [
                 "aapt_env.data",
                 "aapt_env.checkpoint",
@@ -76,7 +76,7 @@ def offenders(places, forbidden, *, at_import=False):
             ],
         ),
         (
-            ["aapt_env/data", "aapt_env/checkpoint"],
+            ["aapt_env/data", "aapt_env/tensors", "aapt_env/checkpoint"],
             ["aapt_env.train", "aapt_env.world", "aapt_env.play", "aapt_env.cli"],
         ),
         (["aapt_env/train"], ["aapt_env.world", "aapt_env.env", "aapt_env.play"]),

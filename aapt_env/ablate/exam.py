@@ -13,7 +13,7 @@ from aapt_env.evaluate.run import twin_metrics
 from aapt_env.evaluate.summary import Metrics
 from aapt_env.model.generator import Generator
 from aapt_env.train.beginnings import beginnings
-from aapt_env.train.run import Training
+from aapt_env.train.training import Training
 
 
 class Exam:
@@ -42,8 +42,8 @@ class Exam:
             print(
                 f"no meter is trained for {spec.game} ('aapt meter {spec.game}'): no control, no drift"
             )
-        indices = base.held_indices or base.train_indices
-        self.starts = beginnings(base.episodes, indices, base.folder.seed)[:count]
+        data = base.data
+        self.starts = beginnings(data.episodes, data.unseen, base.folder.seed)[:count]
         length = max(1, round(seconds * spec.frame_fps / spec.k))
         parts = Parts(out, {"count": count, "seconds": seconds, "seed": seed, "game": spec.game})
         self.game = parts.get("game", lambda: self._play(length))

@@ -20,7 +20,7 @@ from aapt_env.train import loop, state
 from aapt_env.train.adversarial import AdversarialStage
 from aapt_env.train.encode import MARK
 from aapt_env.train.recipes import recipe
-from aapt_env.train.run import Training
+from aapt_env.train.training import Training
 
 BASE = ("diffusion", "consistency")
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from aapt_env.data import files, video
-from aapt_env.spec import WorldSpec, strict
+from aapt_env.spec import WorldSpec
+from aapt_env.strict import strict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,30 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from aapt_env import keymap
-from aapt_env.data import files, footage, foreign, inputs
+from aapt_env.data import files, footage, foreign
 from aapt_env.data.episodes import Episodes
-from aapt_env.data.footage import Clock, Trouble
-from aapt_env.data.inputs import Inputs
+from aapt_env.data.footage import Trouble
+from aapt_env.data.takes import Judge, Take, find
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.spec import ControlSpec, WorldSpec
-
-UNCONDITIONAL = ControlSpec(
-    space="Discrete", size=1, names=("nothing",)
-)  # a world without controls
-GOOD = "--keep-good goes on with what is good"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Take:
-    """One recording to import: a stretch of a video, the inputs on its clock, and what was paid."""
-
-    name: str
-    video: Clock
-    inputs: Inputs | None = None
-    begin: float = 0.0  # seconds of the video
-    end: float = float("inf")
-    rewards: tuple[np.ndarray, np.ndarray] | None = None  # (times, rewards)
-    terminated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +29,6 @@ class Rule:
     size: tuple[int, int]  # (height, width) in pixels
     k: int
     max_seconds: float  # of one episode
-
-
-@dataclass
-class Judge:
-    """Told of all that is wrong: the first thing ends the import, or, to keep the good part, each is noted."""
-
-    keep: bool
-    notes: int = 0
-
-    def __call__(self, sentence: str) -> None:
-        """Raises ValueError unless the good part is kept."""
-        if not self.keep:
-            raise ValueError(f"{sentence}; {GOOD}")
-        self.notes += 1
-        tqdm.write(f"left out: {sentence}")
 
 
 def import_(
@@ -101,11 +69,32 @@ def import_(
         ValueError: whatever is wrong with the source: names the file and the frame. Nothing is left behind.
         DatasetWriteError: the dataset's folder cannot be written.
     """
+    source, judge = Path(source), Judge(keep_good)
+    name = name or source.stem
+    out = _place(name, out)
+    _check(fps, height, width, max_seconds)
+    takes, control, rate = find(source, actions, fps, k, camera, judge)
+    control = keymap.chosen(keys, _with_keys(control))
+    rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
+    spec = WorldSpec(
+        game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
+    )
+    with _all_or_nothing(out) as partial:
+        with EpisodeWriter(partial, spec, gather_every=0) as writer:
+            for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
+                _write(take, rule, writer, judge)
+        if not len(Episodes.open(partial)):
+            raise ValueError(
+                f"{source}: nothing of it makes an episode: at least {k + 1} good frames in a row are needed"
+            )
+    return Episodes.open(out)
+
+
+def _place(name: str, out: Path | None) -> Path:
+    """The dataset's folder. Raises ValueError: the world's name is taken, or the folder is."""
     from aapt_env.games import known_games
     from aapt_env.paths import data_dir
 
-    source, judge = Path(source), Judge(keep_good)
-    name = name or source.stem
     if name in known_games():
         raise ValueError(
             f"{name!r} is one of the games already; give the world a name of its own with --name"
@@ -115,119 +104,20 @@ def import_(
         raise ValueError(
             f"{out} holds a dataset already; give another --out or --name, or remove it"
         )
-    _check(fps, height, width, max_seconds)
-    takes, control, rate = _takes(source, actions, fps, k, camera, judge)
-    control = keymap.chosen(keys, _with_keys(control))
-    rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
-    spec = WorldSpec(
-        game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
-    )
+    return out
+
+
+@contextlib.contextmanager
+def _all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when all went well, and goes away otherwise."""
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with EpisodeWriter(partial, spec, gather_every=0) as writer:
-            for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
-                _write(take, rule, writer, judge)
-        episodes = Episodes.open(partial)
-        if not len(episodes):
-            raise ValueError(
-                f"{source}: nothing of it makes an episode: at least {k + 1} good frames in a row are needed"
-            )
+        yield partial
         partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return Episodes.open(out)
-
-
-def _takes(
-    source: Path, actions: Path | None, fps: int | None, k: int, camera: str | None, judge: Judge
-) -> tuple[Iterable[Take], ControlSpec, int]:
-    """What is there to import, the control it has, and its frames per second."""
-    if not source.exists():
-        raise ValueError(
-            f"{source} is not there; expected a video, a folder of videos, or a LeRobot or Minari dataset"
-        )
-    if source.is_file():
-        return _videos([source], {source: actions} if actions else {}, fps, k, judge)
-    if actions is not None:
-        raise ValueError(
-            f"--actions is for a single video; in {source} a table lies beside each, a.csv beside a.mp4"
-        )
-    for reader in (foreign.LeRobot, foreign.Minari):
-        if reader.fits(source):
-            return _foreign(reader(source, camera), judge)
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in footage.KINDS)
-    if not found:
-        raise ValueError(
-            f"{source} has no videos ({', '.join(footage.KINDS)}) in it and is no dataset that is known"
-        )
-    tables = {
-        path: path.with_suffix(".csv") for path in found if path.with_suffix(".csv").is_file()
-    }
-    for path in found if tables else ():
-        if path not in tables:
-            judge(
-                f"{path} has no table beside it ({path.with_suffix('.csv').name}), {next(iter(tables))} has"
-            )
-    return _videos([path for path in found if path in tables or not tables], tables, fps, k, judge)
-
-
-def _videos(
-    paths: list[Path], tables: dict[Path, Path | None], fps: int | None, k: int, judge: Judge
-) -> tuple[list[Take], ControlSpec, int]:
-    """Videos, each with its table or none with any."""
-    clocks: list[Clock] = []
-    for path in paths:
-        try:
-            clock = footage.clock(path)
-        except ValueError as error:
-            judge(str(error))
-            continue
-        if clocks and clock.size != clocks[0].size:
-            judge(
-                f"{path} has frames of {_by(clock.size)}, {clocks[0].path} of {_by(clocks[0].size)}"
-            )
-            continue
-        clocks.append(clock)
-    if not clocks:
-        raise ValueError(f"{paths[0].parent}: no video of it can be read")
-    slack = k / (fps or clocks[0].fps)
-    found = {
-        c.path: inputs.read(Path(table), c, slack, judge)
-        for c in clocks
-        if (table := tables.get(c.path))
-    }
-    if not found:
-        print(
-            "no table of inputs: the world will be unconditional; it plays, but no key changes it"
-        )
-        return [Take(name=c.path.name, video=c) for c in clocks], UNCONDITIONAL, clocks[0].fps
-    control, scale = inputs.control_of(list(found.values()))
-    scaled = {
-        path: dataclasses.replace(table, rows=table.rows / scale) for path, table in found.items()
-    }
-    if (scale != 1).any():
-        print(
-            "inputs divided by their largest value: "
-            + ", ".join(f"{n} by {s:g}" for n, s in zip(control.names, scale, strict=True))
-        )
-    takes = [
-        Take(name=c.path.name, video=c, inputs=scaled[c.path]) for c in clocks if c.path in scaled
-    ]
-    return takes, control, clocks[0].fps
-
-
-def _foreign(
-    dataset: foreign.LeRobot | foreign.Minari, judge: Judge
-) -> tuple[Iterator[Take], ControlSpec, int]:
-    """The episodes of another library's dataset, as takes."""
-
-    def takes() -> Iterator[Take]:
-        for part in dataset.parts(judge):
-            yield Take(**part)
-
-    return takes(), dataset.control, dataset.fps
 
 
 def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> None:
@@ -309,7 +199,3 @@ def _check(fps: int | None, height: int, width: int, max_seconds: float) -> None
         raise ValueError(f"frames of {height}x{width} pixels: expected multiples of 8")
     if not 0 < max_seconds < float("inf"):
         raise ValueError(f"--max-seconds {max_seconds}: expected a time above 0, in seconds")
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]} pixels"

@@ -51,6 +51,17 @@ class Summary:
     new_frames: int  # of this call
     seconds: float
 
+    @classmethod
+    def of(cls, writer: EpisodeWriter, plan: Plan, before: int, seconds: float) -> Summary:
+        """What there is now that a plan was carried out, where there were `before` frames."""
+        return cls(
+            path=writer.path,
+            episodes=len(plan.lengths),
+            frames=plan.written,
+            new_frames=plan.written - before,
+            seconds=seconds,
+        )
+
     def __str__(self):
         rate = self.new_frames / max(self.seconds, 1e-9)
         return (
@@ -109,14 +120,9 @@ def record(
         spec = world_spec(env, game, k)
         spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
         recipe = player.Recipe(
-            game=game,
-            height=spec.height,
-            width=spec.width,
-            k=k,
-            policy=policies.resolve(policy, env),
-            seed=seed,
-            max_seconds=60.0 if max_seconds is None else float(max_seconds),
-        )
+            game=game, height=spec.height, width=spec.width, k=k, policy=policies.resolve(policy, env),
+            seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
+        )  # fmt: skip
         writer = EpisodeWriter(out, spec, recipe=dataclasses.asdict(recipe), gather_every=0)
         plan = Plan.of(writer, recipe, frames, begun + (time_limit or float("inf")))
         before = plan.written
@@ -124,13 +130,7 @@ def record(
             print(f"{game}: {UNSEEDED}")
         with _gathered(writer), player.pool(workers, recipe, writer, env) as pool:
             _fill(plan, pool, workers, writer, _bar(game, frames, progress))
-    summary = Summary(
-        path=writer.path,
-        episodes=len(plan.lengths),
-        frames=plan.written,
-        new_frames=plan.written - before,
-        seconds=time.perf_counter() - begun,
-    )
+    summary = Summary.of(writer, plan, before, time.perf_counter() - begun)
     if progress:
         print(summary)
     return summary

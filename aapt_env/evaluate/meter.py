@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aapt_env.checkpoint import half, put, read_tensors, sha256, write_tensors
 from aapt_env.evaluate import reading
 from aapt_env.model.observer import Observer, ObserverConfig
 from aapt_env.paths import checkpoint_dirs, folder_name, run_dir
-from aapt_env.spec import ControlSpec, WorldSpec, strict
+from aapt_env.spec import ControlSpec, WorldSpec
+from aapt_env.strict import strict
+from aapt_env.tensors import half, put, read_tensors, sha256, write_tensors
 
 FORMAT = 1
 WEIGHTS, ABOUT = "meter.safetensors", "meter.json"

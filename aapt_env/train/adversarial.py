@@ -17,10 +17,11 @@ from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import LatentClips
 from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import average, teacher_forced
+from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam, average
 
 ALARMS = {
     "critic": partial(
@@ -123,9 +124,8 @@ class AdversarialStage(Stage):
         )
         self.shown = self.shown.to(train.latents.device)
         self.alarms = [make() for make in ALARMS.values()]
-        adam = {"betas": (0.0, 0.99), "weight_decay": 0.0, "fused": True}
-        judge = torch.optim.AdamW(critic.parameters(), lr=config.critic_lr, **adam)
-        player = torch.optim.AdamW(generator.parameters(), lr=config.lr, **adam)
+        judge = adam(critic, config.critic_lr, (0.0, 0.99), decay=0.0)
+        player = adam(generator, config.lr, (0.0, 0.99), decay=0.0)
         self.turns = [
             Turn("critic", (critic,), judge, self.critic_losses, clip=None),
             Turn("generator", (generator,), player, self.generator_losses, 10.0, self.balance.pace),
@@ -229,7 +229,7 @@ class AdversarialStage(Stage):
 
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""
-        average(self.ema, self.generator, min(self.config.ema, (step + 1) / (step + 10)))
+        average(self.ema, self.generator, self.config.ema, step)
 
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""

@@ -13,6 +13,7 @@ from aapt_env.model.vae import VAE
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +49,10 @@ class AutoencodeStage(Stage):
         device: torch.device,
     ):
         super().__init__(name="autoencode", modules={"vae": vae})
-        self.config, self.vae, self.train, self.held_out, self.device = (
-            config,
-            vae,
-            train,
-            held_out,
-            device,
-        )
-        fused = torch.optim.AdamW(
-            vae.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
-        )
-        self.turns = [Turn("vae", (vae,), fused, self.losses)]
+        self.config, self.vae, self.train, self.held_out = config, vae, train, held_out
+        self.device = device
+        optimizer = adam(vae, config.lr, (0.9, 0.99), decay=0.0)
+        self.turns = [Turn("vae", (vae,), optimizer, self.losses)]
 
     def batch(self, dice: Dice) -> Tensor:
         """[B, 1 + nk, H, W, 3] uint8."""

@@ -14,6 +14,7 @@ from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam, average
 
 
 def shifted(t: Tensor, s: float) -> Tensor:
@@ -33,13 +34,6 @@ def teacher_forced(generator: Generator, x: Tensor, clip: Clip, t: Tensor, seen=
     seen = seen or generator.trunk.clip(clip.scene, length)
     time = t[:, None].expand(-1, length)
     return generator(x, clip.latents[:, :-1], clip.controls, time, seen).float()
-
-
-@torch.no_grad()
-def average(target: torch.nn.Module, source: torch.nn.Module, decay: float) -> None:
-    """EMA: target <- decay * target + (1 - decay) * source."""
-    pairs = list(zip(target.parameters(), source.parameters(), strict=True))
-    torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +58,10 @@ class DiffusionStage(Stage):
     ):
         ema = copy.deepcopy(generator)
         super().__init__(name="diffusion", modules={"generator": generator, "ema": ema})
-        self.config, self.generator, self.ema, self.train, self.dreamer = (
-            config,
-            generator,
-            ema,
-            train,
-            dreamer,
-        )
-        adam = torch.optim.AdamW(
-            generator.parameters(),
-            lr=config.lr,
-            betas=(0.9, 0.98),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.turns = [Turn("generator", (generator,), adam, self.losses)]
+        self.config, self.generator, self.ema = config, generator, ema
+        self.train, self.dreamer = train, dreamer
+        optimizer = adam(generator, config.lr, (0.9, 0.98), config.weight_decay)
+        self.turns = [Turn("generator", (generator,), optimizer, self.losses)]
 
     def batch(self, dice: Dice) -> Clip:
         """Windows of latents."""
@@ -94,7 +77,7 @@ class DiffusionStage(Stage):
 
     def after(self, step: int) -> None:
         """Average the weights; a warm start keeps early steps out."""
-        average(self.ema, self.generator, min(self.config.ema, (step + 1) / (step + 10)))
+        average(self.ema, self.generator, self.config.ema, step)
 
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""
@@ -132,10 +115,8 @@ class ConsistencyStage(Stage):
         super().__init__(name="consistency", modules={"generator": generator})
         self.config, self.generator, self.train, self.dreamer = config, generator, train, dreamer
         self.teacher = teacher.requires_grad_(False)
-        adam = torch.optim.AdamW(
-            generator.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
-        self.turns = [Turn("generator", (generator,), adam, self.losses)]
+        optimizer = adam(generator, config.lr, (0.9, 0.98))
+        self.turns = [Turn("generator", (generator,), optimizer, self.losses)]
 
     batch = DiffusionStage.batch
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from aapt_env.model.policy import Policy
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,7 @@ class ImitateStage(Stage):
         self.config, self.policy, self.device = config, policy, device
         self.frames, self.controls = frames, controls
         self.latents = np.array([(len(f) - 1) // policy.k for f in frames])
-        adam = torch.optim.AdamW(policy.parameters(), lr=config.lr, weight_decay=0.01, fused=True)
-        self.turns = [Turn("policy", (policy,), adam, self.losses)]
+        self.turns = [Turn("policy", (policy,), adam(policy, config.lr), self.losses)]
 
     def batch(self, dice: Dice) -> tuple[Tensor, Tensor]:
         """Frames of a latent [B, k, H, W, 3] and the control row [B, width] chosen after them."""

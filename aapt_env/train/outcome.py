@@ -15,6 +15,7 @@ from aapt_env.model.rollout import rollout
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,7 @@ class OutcomeStage(Stage):
         self.config, self.head, self.train, self.held = config, head, train, held
         self.generator = generator.eval().requires_grad_(False)
         head.span(train.rewards)
-        adam = torch.optim.AdamW(head.parameters(), lr=config.lr, weight_decay=0.01, fused=True)
-        self.turns = [Turn("outcome", (head,), adam, self.losses)]
+        self.turns = [Turn("outcome", (head,), adam(head, config.lr), self.losses)]
 
     def batch(self, dice: Dice) -> Seen:
         """Windows of the training episodes, some of them endings, some of them dreamt."""

@@ -15,6 +15,7 @@ from aapt_env.train.autoencode import AutoencodeStage, reconstruction
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.optim import adam
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +64,8 @@ class PolishStage(Stage):
         self.config, self.vae, self.train, self.held_out = config, vae, train, held_out
         self.device = device
         vae.requires_grad_(True)
-        adam = torch.optim.AdamW(
-            vae.decoder.parameters(), lr=config.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True
-        )
-        self.turns = [Turn("decoder", (vae.decoder,), adam, self.losses)]
+        optimizer = adam(vae.decoder, config.lr, (0.9, 0.99), decay=0.0)
+        self.turns = [Turn("decoder", (vae.decoder,), optimizer, self.losses)]
 
     def batch(self, dice: Dice) -> Tensor:
         """[B, 1 + nk, H, W, 3] uint8."""

@@ -92,3 +92,18 @@ def trained(dataset, rolling, small, tmp_path_factory):
         patch.setitem(sys.modules, "torch.utils.tensorboard", None)
         train(rolling, small(), data=dataset, out=out, device="cpu", seed=3)
     return out
+
+
+@pytest.fixture
+def noise_clips():
+    """LatentClips of one episode of noise: 20 latents of [4, 4, 4], two keys held at random, one scene attribute."""
+    import torch
+
+    from aapt_env.train.clips import EncodedEpisode, LatentClips
+
+    rng = torch.Generator().manual_seed(0)
+    latents, alone = (torch.randn(20, 4, 4, 4, generator=rng).half() for _ in range(2))
+    controls = torch.randint(0, 2, (19, 4, 2), generator=rng).float()
+    return LatentClips(
+        [EncodedEpisode(latents, alone, controls, torch.zeros(1, dtype=torch.int64))]
+    )

@@ -11,7 +11,6 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
-from aapt_env.train.clips import EncodedEpisode, LatentClips
 from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Run, advance
@@ -20,24 +19,21 @@ CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
 
 
-def data():
-    rng = torch.Generator().manual_seed(0)
-    episode = EncodedEpisode(
-        torch.randn(20, 4, 4, 4, generator=rng).half(), torch.randn(20, 4, 4, 4, generator=rng).half(),
-        torch.randint(0, 2, (19, 4, 2), generator=rng).float(), torch.zeros(1, dtype=torch.int64),
-    )  # fmt: skip
-    return LatentClips([episode])
+@pytest.fixture
+def stage(noise_clips):
+    """Returns f(**settings) -> a stage whose every weight matters."""
 
+    def make(**changes):
+        torch.manual_seed(0)
+        settings = dict(share=1, batch=3, length=5, leads=(0,), given=3) | changes
+        generator = Generator(CONFIG, CONTROL)
+        critic = Critic(CONFIG, CONTROL, settings.get("heads", ("latent",)))
+        for module in (generator, critic):
+            for p in module.parameters():
+                torch.nn.init.normal_(p, std=0.2)
+        return AdversarialStage(Adversarial(**settings), generator, critic, noise_clips, None)
 
-def stage(**changes):
-    torch.manual_seed(0)
-    generator, critic = Generator(CONFIG, CONTROL), None
-    settings = dict(share=1, batch=3, length=5, leads=(0,), given=3) | changes
-    critic = Critic(CONFIG, CONTROL, settings.get("heads", ("latent",)))
-    for module in (generator, critic):
-        for p in module.parameters():
-            torch.nn.init.normal_(p, std=0.2)
-    return AdversarialStage(Adversarial(**settings), generator, critic, data(), None)
+    return make
 
 
 def logits(*values):
@@ -53,7 +49,7 @@ def test_the_critic_wants_real_above_fake_and_the_generator_the_contrary():
     assert float(relativistic(both, both)) == pytest.approx(2 * math.log(2)), "summed over heads"
 
 
-def test_the_penalty_is_none_where_noise_has_no_effect():
+def test_the_penalty_is_none_where_noise_has_no_effect(stage):
     assert float(squared_gap(logits(1.0, 2.0), logits(1.0, 2.0))) == 0
     assert float(squared_gap(logits(1.0, 2.0), logits(0.0, 4.0))) == 2.5
     made = stage(sigma=0.0)
@@ -65,7 +61,7 @@ def test_the_penalty_is_none_where_noise_has_no_effect():
     assert float(found["r1"]) > 1e-9 and float(found["r2"]) > 1e-9
 
 
-def test_the_penalty_weighs_as_the_settings_say():
+def test_the_penalty_weighs_as_the_settings_say(stage):
     dice = Dice.of(0, "x", 0)
     made = stage()
     match = made.batch(dice)
@@ -83,7 +79,7 @@ def gradients(module):
 
 
 @pytest.mark.parametrize("heads", [("latent",), ("video",), ("latent", "video")])
-def test_each_turn_teaches_its_own_network_only(heads):
+def test_each_turn_teaches_its_own_network_only(heads, stage):
     made, run = stage(heads=heads), Run(folder=None)
     base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in made.turns}
     before = {n: [p.clone() for p in m.parameters()] for n, m in made.modules.items()}
@@ -107,7 +103,7 @@ def test_each_turn_teaches_its_own_network_only(heads):
         assert all(p.requires_grad for p in module.parameters())
 
 
-def test_given_latents_are_equal_in_fake_and_real_and_their_logits_are_left_out():
+def test_given_latents_are_equal_in_fake_and_real_and_their_logits_are_left_out(stage):
     made = stage(given=4)
     seen = set()
     for i in range(12):
@@ -123,7 +119,7 @@ def test_given_latents_are_equal_in_fake_and_real_and_their_logits_are_left_out(
     assert seen == {1, 2, 3, 4}
 
 
-def test_judging_versions_together_is_judging_each():
+def test_judging_versions_together_is_judging_each(stage):
     made = stage(heads=("latent", "video"))
     dice = Dice.of(0, "x", 0)
     match, t = made.batch(dice), dice.uniform(3)
@@ -134,7 +130,7 @@ def test_judging_versions_together_is_judging_each():
             torch.testing.assert_close(found[head], alone[head], rtol=1e-4, atol=1e-4)
 
 
-def test_with_a_lead_all_but_the_first_latent_are_judged():
+def test_with_a_lead_all_but_the_first_latent_are_judged(stage):
     made = stage(leads=(6,))
     for i in range(4):
         match = made.batch(Dice.of(0, "x", i))
@@ -155,7 +151,7 @@ def test_the_generator_waits_for_the_critic_and_learns_at_full_rate_when_beaten(
     assert balance.pace() == pytest.approx(0.02)
 
 
-def test_the_pace_is_in_the_rate_and_in_the_state():
+def test_the_pace_is_in_the_rate_and_in_the_state(stage):
     made, run = stage(), Run(folder=None)
     base = {turn.name: [1.0] for turn in made.turns}
     advance(made, run, 0, base, 1.0, None)
@@ -165,7 +161,7 @@ def test_the_pace_is_in_the_rate_and_in_the_state():
 
 
 @pytest.mark.parametrize("share, rows", [(0.25, 1), (0.5, 2), (1.0, 4)])
-def test_the_penalties_look_at_their_share_of_the_batch(share, rows):
+def test_the_penalties_look_at_their_share_of_the_batch(share, rows, stage):
     made, dice = stage(batch=4, penalised=share), Dice.of(0, "x", 1)
     match, t = made.batch(Dice.of(0, "x", 0)), torch.zeros(4)
     found, asked, judge = made.penalties(match, t, dice), [], made.judge
@@ -174,7 +170,7 @@ def test_the_penalties_look_at_their_share_of_the_batch(share, rows):
     assert asked == [rows] and found == again and min(found) > 0
 
 
-def test_wrong_controls_are_further_fakes():
+def test_wrong_controls_are_further_fakes(stage):
     made, dice = stage(wrong_controls=0.5), Dice.of(0, "x", 0)
     match = made.batch(dice)
     loss, found = next(made.critic_losses(match, Dice.of(0, "x", 1)))
@@ -184,7 +180,7 @@ def test_wrong_controls_are_further_fakes():
 
 
 @pytest.mark.parametrize("length", [5, 12])
-def test_wrong_controls_come_with_their_own_display(length):
+def test_wrong_controls_come_with_their_own_display(length, stage):
     """The world of another moment of the same episode, under the controls and the dashboard of this one."""
     shown = torch.zeros(4, 4, dtype=torch.bool)
     shown[2:] = True
@@ -198,7 +194,7 @@ def test_wrong_controls_come_with_their_own_display(length):
     assert (match.wrong[..., :2, :] != match.real[..., :2, :]).any()
 
 
-def test_penalties_are_in_float32_whatever_the_precision():
+def test_penalties_are_in_float32_whatever_the_precision(stage):
     """In bfloat16 the rounding of two nearly equal logits is as large as their difference."""
     made, kinds, judge = stage(), [], None
     match, t = made.batch(Dice.of(0, "x", 0)), torch.zeros(3)
@@ -211,7 +207,7 @@ def test_penalties_are_in_float32_whatever_the_precision():
     assert made.config.penalty_weight == pytest.approx(0.1)
 
 
-def test_the_anchor_pulls_back_and_is_lifted():
+def test_the_anchor_pulls_back_and_is_lifted(stage):
     made = stage(anchor=2.0, anchored=10)
     match = made.batch(Dice.of(0, "x", 0))
     _, found = next(made.generator_losses(match, Dice.of(0, "x", 0)))
@@ -231,7 +227,7 @@ def test_the_anchor_pulls_back_and_is_lifted():
         Adversarial(share=1, anchor=1.0, leads=(0, 5))
 
 
-def test_what_diffusion_taught_can_be_kept():
+def test_what_diffusion_taught_can_be_kept(stage):
     made = stage(keep=3.0)
     match = made.batch(Dice.of(0, "x", 0))
     (_, first), (loss, found) = made.generator_losses(match, Dice.of(0, "x", 1))
@@ -246,7 +242,7 @@ def test_what_diffusion_taught_can_be_kept():
     )
 
 
-def test_the_critic_begins_from_the_diffusion_weights():
+def test_the_critic_begins_from_the_diffusion_weights(stage):
     made = stage()
     made.critic.start_from(made.generator)
     for name, value in made.generator.trunk.state_dict().items():

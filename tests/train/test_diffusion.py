@@ -13,12 +13,12 @@ from aapt_env.train.diffusion import (
     ConsistencyStage,
     Diffusion,
     DiffusionStage,
-    average,
     noisy,
     shifted,
     teacher_forced,
 )
 from aapt_env.train.loop import Run, advance
+from aapt_env.train.optim import average
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=3, scenes=(2,))
@@ -123,7 +123,7 @@ def test_a_clip_of_four_latents_can_be_overfit():
 def test_average_moves_towards_the_source():
     target, source = generator(1, all_matter=True), generator(2, all_matter=True)
     before = [p.clone() for p in target.parameters()]
-    average(target, source, 0.9)
+    average(target, source, 0.9, step=10**6)
     for old, new, other in zip(before, target.parameters(), source.parameters(), strict=True):
         torch.testing.assert_close(new, 0.9 * old + 0.1 * other)
 

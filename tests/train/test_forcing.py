@@ -8,21 +8,12 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, rollout
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
-from aapt_env.train.clips import Clip, EncodedEpisode, LatentClips
+from aapt_env.train.clips import Clip
 from aapt_env.train.dice import Dice
 from aapt_env.train.forcing import Forcing, dream
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
-
-
-def data():
-    rng = torch.Generator().manual_seed(0)
-    episode = EncodedEpisode(
-        torch.randn(20, 4, 4, 4, generator=rng).half(), torch.randn(20, 4, 4, 4, generator=rng).half(),
-        torch.randint(0, 2, (19, 4, 2), generator=rng).float(), torch.zeros(1, dtype=torch.int64),
-    )  # fmt: skip
-    return LatentClips([episode])
 
 
 def parts():
@@ -34,10 +25,10 @@ def parts():
     return made
 
 
-def test_what_leads_up_to_the_window_carries_no_gradient_and_the_window_does():
+def test_what_leads_up_to_the_window_carries_no_gradient_and_the_window_does(noise_clips):
     made = parts()
     dice = Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, 11)
+    clip = noise_clips.sample(dice, 3, 11)
     noise = dice.normal(*clip.latents[:, 1:].shape).requires_grad_()
     fake = dream(made, clip, noise, 2, 6, 0, Forcing())
     assert fake.shape == (3, 6, 4, 4, 4)
@@ -47,21 +38,21 @@ def test_what_leads_up_to_the_window_carries_no_gradient_and_the_window_does():
     assert not torch.equal(fake[:, 0], clip.latents[:, 6]), "it begins with a dreamt latent"
 
 
-def test_a_lead_goes_on_as_one_rollout():
+def test_a_lead_goes_on_as_one_rollout(noise_clips):
     """Cutting the graph must not cut the dream."""
     made = parts()
     dice = Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, 11)
+    clip = noise_clips.sample(dice, 3, 11)
     noise = dice.normal(*clip.latents[:, 1:].shape)
     with torch.no_grad():
         whole, cut = (dream(made, clip, noise, 2, n, 0, Forcing()) for n in (0, 6))
     torch.testing.assert_close(cut, whole[:, 6:], rtol=1e-4, atol=1e-4)
 
 
-def test_the_generator_learns_through_the_cache_from_the_first_dreamt_latent_on():
+def test_the_generator_learns_through_the_cache_from_the_first_dreamt_latent_on(noise_clips):
     made = parts()
     dice = Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, 5)
+    clip = noise_clips.sample(dice, 3, 5)
     noise = dice.normal(*clip.latents[:, 1:].shape).requires_grad_()
     fake = dream(made, clip, noise, 1, 0, 0, Forcing())
     (grad,) = torch.autograd.grad(fake[:, -1].sum(), noise)
@@ -70,12 +61,12 @@ def test_the_generator_learns_through_the_cache_from_the_first_dreamt_latent_on(
     )
 
 
-def test_the_masked_replay_has_the_gradients_of_the_growing_cache():
+def test_the_masked_replay_has_the_gradients_of_the_growing_cache(noise_clips):
     """A rollout that carries gradients step by step, beside the rollout without and one masked pass with them."""
     made = parts()
     made.double()
     dice = Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, 5)
+    clip = noise_clips.sample(dice, 3, 5)
     clip = Clip(clip.latents.double(), clip.controls.double(), clip.scene)
     noise = dice.normal(*clip.latents[:, 1:].shape).double()
     weights = list(made.parameters())
@@ -95,34 +86,34 @@ def test_the_masked_replay_has_the_gradients_of_the_growing_cache():
             torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)
 
 
-def reach(how, length=5):
+def reach(clips, how, length=5):
     """Mean gradient of the last latent with respect to each latent's noise: [T]."""
     dice = Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, length)
+    clip = clips.sample(dice, 3, length)
     noise = dice.normal(*clip.latents[:, 1:].shape).requires_grad_()
     fake = dream(parts(), clip, noise, 1, 0, 0, how)
     (grad,) = torch.autograd.grad(fake[:, -1].sum(), noise)
     return grad.abs().mean(dim=(0, 2, 3, 4)), fake
 
 
-def test_what_can_be_undone():
+def test_what_can_be_undone(noise_clips):
     """Without memory only the last pass learns, unless the recycled latent carries the gradient; same pictures."""
-    plain, fake = reach(Forcing())
-    blind, same = reach(Forcing(memory=False))
+    plain, fake = reach(noise_clips, Forcing())
+    blind, same = reach(noise_clips, Forcing(memory=False))
     assert (plain > 0).all() and blind[-1] > 0 and (blind[:-1] == 0).all()
     torch.testing.assert_close(same, fake, rtol=1e-4, atol=1e-4)
-    through, same = reach(Forcing(detach=False, memory=False))
+    through, same = reach(noise_clips, Forcing(detach=False, memory=False))
     assert (through > 0).all(), "by the recycled latents alone"
     torch.testing.assert_close(same, fake, rtol=1e-4, atol=1e-4)
-    both, same = reach(Forcing(detach=False))
+    both, same = reach(noise_clips, Forcing(detach=False))
     assert not torch.allclose(both, plain) and not torch.allclose(both, through)
     torch.testing.assert_close(same, fake, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("lead", [0, 1])
-def test_a_teacher_forced_fake_knows_the_real_past_only(lead):
+def test_a_teacher_forced_fake_knows_the_real_past_only(lead, noise_clips):
     made, dice = parts(), Dice.of(0, "x", 0)
-    clip = data().sample(dice, 3, 5)
+    clip = noise_clips.sample(dice, 3, 5)
     noise = dice.normal(*clip.latents[:, 1:].shape)
     fake = dream(made, clip, noise, 3, lead, 0, Forcing(student=False))
     assert fake.shape[1] == 6 - lead

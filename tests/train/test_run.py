@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import aapt_env  # noqa: F401  registers the world
 from aapt_env import checkpoint, cli
-from aapt_env.train import run as running
+from aapt_env.train import publish
 from aapt_env.train.recipes import RECIPES, STAGES, recipe
 from aapt_env.train.run import train
 
@@ -126,9 +126,7 @@ def test_resume_does_not_put_an_earlier_stage_into_the_checkpoint(again, monkeyp
     """A kill during --resume left the diffusion stage's blur where the last world had been."""
     out, go = again
     written = []
-    monkeypatch.setattr(
-        running.Training, "write_checkpoint", lambda self, stage: written.append(stage)
-    )
+    monkeypatch.setattr(publish, "write_checkpoint", lambda training, stage: written.append(stage))
     go(resume=True)
     assert written == []
     shutil.rmtree(out / "checkpoint")

@@ -10,8 +10,10 @@ import cv2
 import gymnasium
 import numpy as np
 
+from aapt_games.game import Game
+from aapt_games.scenes import draw_scene
+
 MAPS = ("map01", "map02", "map05", "map07")  # of freedoom2.wad
-SMALLEST, LARGEST = 64, 240  # pixels
 TICS = 35  # per second
 SKILL = 3  # of 1 to 5
 BUTTONS = {
@@ -38,7 +40,7 @@ PLACES = (
 )  # names of things lying where a player can stand
 
 
-class DoomEnv(gymnasium.Env):
+class DoomEnv(Game):
     """Walk, shoot and open doors in Freedoom's maps, first person.
 
     ### Action space
@@ -74,65 +76,46 @@ class DoomEnv(gymnasium.Env):
     ]  # fmt: skip
     scenes = {"map": MAPS}
     driver_entry = "aapt_games.doom.explorer:Explorer"
+    largest = 240
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
-        if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
-            raise ValueError(
-                f"height and width must be {SMALLEST} to {LARGEST} pixels, got {height} x {width}"
-            )
+        super().__init__(height, width, render_mode)
         import vizdoom
 
-        self.height, self.width, self.render_mode = height, width, render_mode
-        self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
         self.action_space = gymnasium.spaces.MultiBinary(len(BUTTONS))
-        self.image: np.ndarray | None = None
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="aapt-doom-"
-        )  # ViZDoom writes its settings somewhere
+        # ViZDoom writes its settings somewhere
+        self._folder = tempfile.TemporaryDirectory(prefix="aapt-doom-")
         self._doom = _doom(vizdoom, max(height, width), Path(self._folder.name))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Begin an episode somewhere in a map; see Gymnasium."""
-        super().reset(seed=seed)
-        self.scene = {"map": MAPS[int(self.np_random.integers(len(MAPS)))]} | _scene_of(
-            options or {}
-        )
-        doom = self._doom
+    def _begin(self, wanted: dict[str, str]) -> None:
+        """Stand where something lies in a map, looking anywhere."""
+        rng, doom = self.np_random, self._doom
+        self.scene = draw_scene(self.scenes, rng) | wanted
         doom.set_doom_map(self.scene["map"])
-        doom.set_seed(int(self.np_random.integers(2**31)))
+        doom.set_seed(int(rng.integers(2**31)))
         doom.new_episode()
         found = sorted(
             (o.position_x, o.position_y)
             for o in doom.get_state().objects
             if o.name.endswith(PLACES)
         )
-        x, y = found[int(self.np_random.integers(len(found)))]
+        x, y = found[int(rng.integers(len(found)))]
         doom.send_game_command(f"warp {x:.0f} {y:.0f}")
         turn = [int(name == "turn_left") for name in BUTTONS]
-        for _ in range(2 + int(self.np_random.integers(60))):
+        for _ in range(2 + int(rng.integers(60))):
             doom.make_action(turn, 1)
-        self.frame, self.over = 0, False
         self._look()
-        return self.render_frame(), self._info()
 
-    def step(self, action):
-        """Advance one tic, 1/35 s; see Gymnasium."""
-        if self.image is None:
-            raise gymnasium.error.ResetNeeded("call reset() before step()")
-        if not self.action_space.contains(np.asarray(action)):
-            raise ValueError(
-                f"action {action!r} is outside {self.action_space}; controls are {self.control_names}"
-            )
+    def _advance(self, control) -> tuple[float, bool]:
+        """One tic; what is more than before pays."""
         before = self.has
-        self._doom.make_action([int(a) for a in action], 1)
-        self.frame += 1
-        self.over = self._doom.is_episode_finished()
-        if not self.over:
+        self._doom.make_action([int(a) for a in control], 1)
+        over = self._doom.is_episode_finished()
+        if not over:
             self._look()
         elif self._doom.is_player_dead():
             self.has = before | {"health": 0.0}
-        reward = sum(pays * (self.has[name] - before[name]) for name, pays in PAYS.items())
-        return self.render_frame(), float(reward), bool(self.over), False, self._info()
+        return sum(pays * (self.has[name] - before[name]) for name, pays in PAYS.items()), over
 
     def _look(self) -> None:
         """Take the screen, and what the explorer sees: depth and things."""
@@ -140,16 +123,10 @@ class DoomEnv(gymnasium.Env):
         self.has = dict(zip(VARIABLES, map(float, state.game_variables), strict=True))
         self.depth, self.things = state.depth_buffer.copy(), list(state.labels)
         size = (self.width, self.height)
-        self.image = cv2.resize(state.screen_buffer, size, interpolation=cv2.INTER_AREA)
+        self.screen = cv2.resize(state.screen_buffer, size, interpolation=cv2.INTER_AREA)
 
-    def render_frame(self) -> np.ndarray:
-        """The last frame, a copy."""
-        assert self.image is not None
-        return self.image.copy()
-
-    def render(self) -> np.ndarray | None:
-        """The current frame, [H, W, 3] uint8."""
-        return None if self.render_mode is None or self.image is None else self.render_frame()
+    def _draw(self) -> np.ndarray:
+        return self.screen
 
     def _info(self) -> dict[str, Any]:
         return self.has | {"frame": self.frame, "scene": dict(self.scene)}
@@ -184,15 +161,3 @@ def _doom(vizdoom: Any, pixels: int, folder: Path) -> Any:
     game.set_doom_map(MAPS[0])
     game.init()
     return game
-
-
-def _scene_of(options: dict[str, Any]) -> dict[str, str]:
-    """The scene that reset's options fix. Raises ValueError for an option or a map that there is not."""
-    wanted = options.get("scene") or {}
-    if set(options) - {"scene"} or not isinstance(wanted, dict) or set(wanted) - {"map"}:
-        raise ValueError(
-            f"reset options {options!r}; expected {{'scene': {{'map': one of {MAPS}}}}}"
-        )
-    if wanted and wanted["map"] not in MAPS:
-        raise ValueError(f"map {wanted['map']!r}; expected one of {MAPS}")
-    return dict(wanted)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aapt_games.chance import by_share, one_of
 from aapt_games.driving.physics import CENTER_RATE, GRAVITY, LOCK, STEER_RATE, WHEELBASE
 from aapt_games.driving.track import wrap
 
@@ -64,8 +65,7 @@ class Driver:
 
     def __init__(self, seed: int):
         self.rng = np.random.default_rng(seed)
-        name = list(STYLES)[int(self.rng.integers(len(STYLES)))]
-        self.name, self.style = name, STYLES[name]
+        self.name, self.style = one_of(self.rng, list(STYLES.items()))
         self.env = None
 
     def reset(self, env: Any) -> None:
@@ -98,9 +98,7 @@ class Driver:
 
     def _begin(self, now: int) -> None:
         """Start a mistake."""
-        names = list(MISTAKES)
-        share = np.array([MISTAKES[n][0] for n in names])
-        self.act = names[int(self.rng.choice(len(names), p=share / share.sum()))]
+        self.act = by_share(self.rng, {name: share for name, (share, _, _) in MISTAKES.items()})
         _, low, high = MISTAKES[self.act]
         self.until = now + int(FPS * self.rng.uniform(low, high))
         if self.act == "lane":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from math import cos, hypot, sin
 from typing import Any
 
@@ -14,13 +13,13 @@ from aapt_games.driving.physics import Car
 from aapt_games.driving.render import Renderer
 from aapt_games.driving.track import wrap
 from aapt_games.driving.traffic import Traffic
+from aapt_games.game import Simulator
 
-SMALLEST, LARGEST = 64, 256  # pixels
 LOST = 10 * 24  # frames off the road that end an episode
 CRASH = 9.0  # m/s of impact that ends an episode
 
 
-class DrivingEnv(gymnasium.Env):
+class DrivingEnv(Simulator):
     """Drive a car on a closed track that no one has driven before.
 
     ### Action space
@@ -44,7 +43,6 @@ class DrivingEnv(gymnasium.Env):
         render_mode: "rgb_array" or None.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 24}
     control_names = ("left", "right", "throttle", "brake")
     keymap = [
         (("left",), 0, 1.0), (("a",), 0, 1.0), (("right",), 1, 1.0), (("d",), 1, 1.0),
@@ -53,25 +51,18 @@ class DrivingEnv(gymnasium.Env):
     ]  # fmt: skip
     scenes = scene.SCENES
     driver_entry = "aapt_games.driving.driver:Driver"
+    kept = ("car", "traffic", "index", "s", "offset", "progress", "lost", "pedals", "crashed")
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
-        if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
-            raise ValueError(
-                f"height and width must be {SMALLEST} to {LARGEST} pixels, got {height} x {width}"
-            )
-        self.height, self.width, self.render_mode = height, width, render_mode
-        shape = (height, width, 3)
-        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+        super().__init__(height, width, render_mode)
         self.action_space = gymnasium.spaces.MultiBinary(4)
-        self.world: world.World | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Build a new world and stand (or roll) on its road; see Gymnasium."""
-        super().reset(seed=seed)
-        wanted = _scene_of(options or {})
-        rng = self.np_random
-        place = int(rng.integers(2**62))
-        self._enter(world.build(place, scene.draw(rng) | wanted))
+    def _enter(self, seed: int, scene: dict[str, str]) -> None:
+        self.world = world.build(seed, scene)
+        self.renderer = Renderer(self.height, self.width, self.world)
+
+    def _start(self, rng: np.random.Generator) -> None:
+        """Stand, or roll, on the road."""
         track = self.world.track
         s = float(rng.uniform(0, track.length)) if rng.random() < 0.8 else track.length - 12.0
         lane = -track.width / 4 + float(rng.normal(0, 0.5))
@@ -79,26 +70,14 @@ class DrivingEnv(gymnasium.Env):
         speed = float(rng.uniform(4, 14)) if rng.random() < 0.6 else 0.0
         self.car = Car(float(x), float(y), heading + float(rng.normal(0, 0.03)), speed)
         self.traffic = Traffic.draw(track, s, rng)
-        self.poses = self.traffic.poses(track)
         self.index = track.nearest(self.car.x, self.car.y)
         self.s, self.offset = track.locate(self.car.x, self.car.y, self.index)
-        self.frame, self.progress, self.lost = 0, 0.0, 0
-        self.pedals, self.crashed, self.image = (False, False), False, None
-        return self._observe(), self._info()
+        self.progress, self.lost = 0.0, 0
+        self.pedals, self.crashed = (False, False), False
 
-    def _enter(self, place: world.World) -> None:
-        self.world = place
-        self.renderer = Renderer(self.height, self.width, place)
-
-    def step(self, action):
-        """Advance 1/24 s; see Gymnasium."""
-        if self.world is None:
-            raise gymnasium.error.ResetNeeded("call reset() before step()")
-        if not self.action_space.contains(np.asarray(action)):
-            raise ValueError(
-                f"action {action!r} is outside {self.action_space}; controls are {self.control_names}"
-            )
-        left, right, throttle, brake = (bool(a) for a in action)
+    def _advance(self, control) -> tuple[float, bool]:
+        """Drive for one frame, then see what was hit and how far it came."""
+        left, right, throttle, brake = (bool(a) for a in control)
         self.pedals = (throttle, brake)
         off = self._off()
         grip = self.world.palette.grip * (1 - 0.3 * off)
@@ -106,12 +85,10 @@ class DrivingEnv(gymnasium.Env):
         self.car.heading = wrap(self.car.heading)
         self.traffic.step(self.world.track, self.s, self.offset, self.car.speed)
         self.crashed = self._touch_things() | self._touch_cars()
-        gained = self._advance()
-        self.frame += 1
+        gained = self._progress()
         self.lost = 0 if self._on_road() else self.lost + 1
         reward = gained / 10 - 0.1 * (not self._on_road()) - 5.0 * self.crashed
-        ended = bool(self.crashed or self.lost > LOST)
-        return self._observe(), float(reward), ended, False, self._info()
+        return reward, self.crashed or self.lost > LOST
 
     def _off(self) -> float:
         """Share of the car off the asphalt, 0 to 1; the shoulder counts for some."""
@@ -121,7 +98,7 @@ class DrivingEnv(gymnasium.Env):
     def _on_road(self) -> bool:
         return bool(abs(self.offset) < self.world.track.width / 2 + 0.7)
 
-    def _advance(self) -> float:
+    def _progress(self) -> float:
         """Find the car on the track again; metres gained along it."""
         track = self.world.track
         near = abs(self.offset) < track.width
@@ -153,7 +130,7 @@ class DrivingEnv(gymnasium.Env):
     def _touch_cars(self) -> bool:
         """Push against other cars; True when one was hit hard."""
         car, others = self.car, self.traffic
-        self.poses = poses = others.poses(self.world.track)
+        poses = others.poses(self.world.track)
         c, s = cos(car.heading), sin(car.heading)
         dx, dy = poses[:, 0] - car.x, poses[:, 1] - car.y
         ahead, left = dx * c + dy * s, dy * c - dx * s
@@ -170,9 +147,11 @@ class DrivingEnv(gymnasium.Env):
             car.x, car.y = car.x - push * s, car.y + push * c
         return bool(hard)
 
-    def _observe(self) -> np.ndarray:
-        self.image = self.renderer.render(self.car, self.poses, self.traffic.color, self.pedals)
-        return self.image.copy()
+    def _draw(self) -> np.ndarray:
+        others = self.traffic
+        return self.renderer.render(
+            self.car, others.poses(self.world.track), others.color, self.pedals
+        )
 
     def _info(self) -> dict[str, Any]:
         """Exact state as plain numbers."""
@@ -191,17 +170,12 @@ class DrivingEnv(gymnasium.Env):
             "grip": float(self.world.palette.grip),
             "crashed": bool(self.crashed),
             "frames_off_road": int(self.lost),
-            "scene": dict(self.world.scene),
+            "scene": dict(self.scene),
         }
-
-    def render(self) -> np.ndarray | None:
-        """The current frame, [H, W, 3] uint8."""
-        return None if self.render_mode is None or self.image is None else self.image.copy()
 
     def control_mask(self) -> np.ndarray:
         """[H, W] bool, True on pixels that display the control: wheel, hands, pedal lamps, speed bar."""
-        if self.world is None:
-            raise gymnasium.error.ResetNeeded("call reset() before control_mask()")
+        self._need_reset("control_mask")
         return self.renderer.cockpit.mask()
 
     def get_keys_to_action(self) -> dict[tuple[str, ...], np.ndarray]:
@@ -214,37 +188,3 @@ class DrivingEnv(gymnasium.Env):
                 action[[keys[a], keys[b]]] = 1
                 table[tuple(sorted({a, b}))] = action
         return table
-
-    def clone_state(self, include_rng: bool = True) -> dict[str, Any]:
-        """Everything that decides the future, small and picklable."""
-        names = ("s", "offset", "index", "frame", "progress", "lost", "pedals", "crashed")
-        state = {name: getattr(self, name) for name in names}
-        state |= {"car": dict(vars(self.car)), "traffic": self.traffic.copy()}
-        state |= {"place": (self.world.seed, dict(self.world.scene))}
-        if include_rng:
-            state["rng"] = copy.deepcopy(self.np_random.bit_generator.state)
-        return state
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state of `clone_state`, of this or another instance."""
-        seed, attributes = state["place"]
-        if self.world is None or (self.world.seed, self.world.scene) != (seed, attributes):
-            self._enter(world.build(seed, attributes))
-        for name in ("s", "offset", "index", "frame", "progress", "lost", "pedals", "crashed"):
-            setattr(self, name, state[name])
-        self.car, self.traffic = Car(**state["car"]), state["traffic"].copy()
-        self.poses = self.traffic.poses(self.world.track)
-        if "rng" in state:
-            self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
-        self._observe()
-
-
-def _scene_of(options: dict[str, Any]) -> dict[str, str]:
-    """The scene that reset's options fix. Raises ValueError for an option or a scene that there is not."""
-    wanted = options.get("scene") or {}
-    unknown = sorted(set(options) - {"scene"})
-    if unknown or not isinstance(wanted, dict):
-        got = f"{unknown} unknown" if unknown else f"scene {wanted!r}"
-        raise ValueError(f"reset options: {got}; expected {{'scene': {{attribute: value}}}}")
-    scene.check(wanted)
-    return dict(wanted)

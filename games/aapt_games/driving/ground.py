@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from aapt_games.chance import one_of
 from aapt_games.driving.scene import Palette
 from aapt_games.driving.track import Track
 
@@ -69,7 +70,7 @@ def _land(size: np.ndarray, palette: Palette, rng: np.random.Generator) -> np.nd
     for _ in range(int(rng.integers(8, 18))):
         center, angle = rng.uniform(0, 1, 2) * (w, h), rng.uniform(0, 180)
         box = ((float(center[0]), float(center[1])), tuple(rng.uniform(30, 95, 2)), angle)
-        color = palette.fields[int(rng.integers(len(palette.fields)))]
+        color = one_of(rng, palette.fields)
         shade = rng.uniform(0.92, 1.04)
         corners = cv2.boxPoints(box).astype(np.int32)
         cv2.fillPoly(land, [corners], [c * shade for c in color], cv2.LINE_AA)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 SCENES = {
     "time": ("day", "dusk", "night"),
     "weather": ("clear", "cloudy", "rain", "fog"),
@@ -91,21 +89,6 @@ _DULL = {
 _SIGHT = {"clear": 340.0, "cloudy": 240.0, "rain": 120.0, "fog": 42.0}
 _CLOUD = {"clear": 0.3, "cloudy": 0.8, "rain": 0.95, "fog": 1.0}
 _GRIP = {"clear": 1.0, "cloudy": 1.0, "rain": 0.74, "fog": 0.94}
-
-
-def draw(rng: np.random.Generator) -> dict[str, str]:
-    """One value for each attribute, uniformly."""
-    return {name: values[int(rng.integers(len(values)))] for name, values in SCENES.items()}
-
-
-def check(scene: dict[str, str]) -> None:
-    """Raise ValueError for an attribute or a value that no scene has."""
-    for name, value in scene.items():
-        if name not in SCENES:
-            raise ValueError(f"scene attribute {name!r} is unknown; known: {', '.join(SCENES)}")
-        if value not in SCENES[name]:
-            known = ", ".join(SCENES[name])
-            raise ValueError(f"scene {name} {value!r} is unknown; known: {known}")
 
 
 def _mix(a: Color, b: Color, t: float) -> Color:

@@ -71,9 +71,3 @@ class Traffic:
         h = track.heading[a] + t * ((turn + np.pi) % (2 * np.pi) - np.pi)
         xy = track.xy[a] * (1 - t)[:, None] + track.xy[b] * t[:, None]
         return np.stack([xy[:, 0] - self.lane * np.sin(h), xy[:, 1] + self.lane * np.cos(h), h], 1)
-
-    def copy(self) -> Traffic:
-        """An independent copy."""
-        return Traffic(
-            *(getattr(self, k).copy() for k in ("s", "lane", "speed", "cruise", "color"))
-        )

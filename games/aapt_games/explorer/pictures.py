@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from aapt_games.chance import one_of
 from aapt_games.explorer.grain import TALL, WIDE, noise
 from aapt_games.explorer.scene import Color
 from aapt_games.explorer.textures import planks
@@ -22,7 +23,7 @@ def hung(rng: np.random.Generator, wall: np.ndarray, height: float, hue: Color) 
     image = cv2.resize(wall[:, : WIDE // 2], (WIDE, TALL), interpolation=cv2.INTER_LINEAR)
     image = image.astype(np.float32)
     middle, metre = round(TALL * (1 - 1.65 / height)), TALL / height
-    draw = (painting, painting, banner, mirror)[int(rng.integers(4))]
+    draw = one_of(rng, (painting, painting, banner, mirror))
     draw(rng, image, middle, metre, np.asarray(hue, np.float32))
     return np.clip(image, 0, 255).astype(np.uint8)
 

@@ -139,21 +139,6 @@ class Sky:
     lamp: float
 
 
-def draw(rng: np.random.Generator) -> dict[str, str]:
-    """One value for each attribute, uniformly."""
-    return {name: values[int(rng.integers(len(values)))] for name, values in SCENES.items()}
-
-
-def check(scene: dict[str, str]) -> None:
-    """Raise ValueError for an attribute or a value that no scene has."""
-    for name, value in scene.items():
-        if name not in SCENES:
-            raise ValueError(f"scene attribute {name!r} is unknown; known: {', '.join(SCENES)}")
-        if value not in SCENES[name]:
-            known = ", ".join(SCENES[name])
-            raise ValueError(f"scene {name} {value!r} is unknown; known: {known}")
-
-
 def sky(time: str, rng: np.random.Generator) -> Sky:
     """The light of a time of day; the sun stands where the dice say."""
     azimuth = float(rng.uniform(0, 2 * np.pi))

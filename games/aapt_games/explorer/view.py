@@ -12,7 +12,7 @@ from math import cos, radians, sin, tan
 import cv2
 import numpy as np
 
-from aapt_games.explorer import heavens, rays, things
+from aapt_games.explorer import heavens, rays, things, turned
 from aapt_games.explorer.atlas import LEVELS
 from aapt_games.explorer.light import ACROSS, CEILING, CELLS, DOWN, FLOOR, ONE
 from aapt_games.explorer.plan import SIZE
@@ -237,7 +237,7 @@ class View:
         r0, r1, c0, c1 = self._box(kind, thing.base, ahead, right, level, slope)
         if r0 == r1:
             return
-        size = things.TALL / kind.height / (self.focal / ahead)  # texels per pixel
+        size = turned.TALL / kind.height / (self.focal / ahead)  # texels per pixel
         copy = int(np.clip(np.log2(max(size, 1.0)) + 0.3, 0, things.LEVELS - 1))
         picture = self.world.looks[i][copy]
         tall, wide = picture.shape[0] - 2, picture.shape[1] - 2

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aapt_games.chance import by_share, one_of
 from aapt_games.explorer.plan import SIZE, Plan
 from aapt_games.explorer.walker import FPS, RADIUS, STEEPEST, STRIDE, TURN
 
@@ -61,8 +62,7 @@ class Wanderer:
 
     def __init__(self, seed: int):
         self.rng = np.random.default_rng(seed)
-        name = list(STYLES)[int(self.rng.integers(len(STYLES)))]
-        self.name, self.style = name, STYLES[name]
+        self.name, self.style = one_of(self.rng, list(STYLES.items()))
         self.env: Any = None
 
     def reset(self, env: Any) -> None:
@@ -94,9 +94,8 @@ class Wanderer:
 
     def _begin(self, now: int) -> None:
         """Start an act."""
-        rng, names = self.rng, list(ACTS)
-        shares = np.array([ACTS[name][0] for name in names])
-        self.act = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        rng = self.rng
+        self.act = by_share(rng, {name: share for name, (share, _, _) in ACTS.items()})
         _, shortest, longest = ACTS[self.act]
         self.until = now + int(FPS * rng.uniform(shortest, longest))
         self.began, self.home = now, self.env.walker.yaw

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aapt_games.chance import one_of
 from aapt_games.explorer import heavens, light, pictures, plan, scene, textures, things
 from aapt_games.explorer.atlas import Atlas, Palette
 from aapt_games.explorer.light import CEILING, FLOOR, Lamp
@@ -107,7 +108,7 @@ def _furnish(layout: Plan, hues, attributes: dict[str, str], rng) -> list[Thing]
             continue
         x, y = room.middle
         if room.kind == "court":
-            kind = things.OUTDOORS[int(rng.integers(len(things.OUTDOORS)))]
+            kind = one_of(rng, things.OUTDOORS)
             leaf = (74, 122, 54) if rng.random() < 0.6 else (206, 130, 150)
             found.append(Thing(kind, x, y, 0.0, leaf if kind == "tree" else hue))
             found += _beds(room, rng)
@@ -120,7 +121,7 @@ def _furnish(layout: Plan, hues, attributes: dict[str, str], rng) -> list[Thing]
         found += _lamps(room)
         if room.kind == "corridor":
             continue
-        kind = things.INDOORS[int(rng.integers(len(things.INDOORS)))]
+        kind = one_of(rng, things.INDOORS)
         if room.area > 20 and rng.random() < 0.6:
             found.append(Thing(kind, x, y, 0.0, hue))
             continue
@@ -197,9 +198,7 @@ def _materials(
     shared: dict[tuple, int] = {}
 
     def drawn(choices, number: int | None = None) -> np.ndarray:
-        pattern, color = (
-            choices[int(rng.integers(len(choices)))] if number is None else choices[number]
-        )
+        pattern, color = one_of(rng, choices) if number is None else choices[number]
         return textures.variant(pattern, color, int(rng.integers(VARIANTS)))
 
     def add(tile: np.ndarray, span: tuple[float, float], wall: bool) -> int:
@@ -211,7 +210,7 @@ def _materials(
     for room, hue in zip(layout.rooms, hues, strict=True):
         cells = np.s_[room.y0 : room.y1, room.x0 : room.x1]
         if room.kind == "door":
-            color = style.doors[int(rng.integers(len(style.doors)))]
+            color = one_of(rng, style.doors)
             tile = _door(color)
             material[(np.s_[:4], *cells)] = add(tile, (1.0, plan.DOOR), True)
             material[(FLOOR, *cells)] = add(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aapt_games.chance import one_of
 from aapt_games.puppet.skeleton import LENGTHS
 
 Color = tuple[float, float, float]  # RGB, 0 to 1, as seen in white light
@@ -71,7 +72,7 @@ def draw(rng: np.random.Generator) -> Body:
     """Someone at random; top, bottom and shoes differ in colour."""
 
     def pick(texts) -> Color:
-        return color(texts[int(rng.integers(len(texts)))])
+        return color(one_of(rng, texts))
 
     size, legs, arms = rng.uniform(0.86, 1.06), rng.uniform(0.92, 1.08), rng.uniform(0.94, 1.08)
     lengths = LENGTHS * size
@@ -79,7 +80,7 @@ def draw(rng: np.random.Generator) -> Body:
     lengths[[5, 6, 8, 9]] *= arms
     lengths[[4, 7]] *= rng.uniform(0.9, 1.14)
     cloth = [CLOTH[i] for i in rng.choice(len(CLOTH), 6, replace=False)]
-    top, style = TOPS[int(rng.integers(len(TOPS)))], HEADS[int(rng.integers(len(HEADS)))]
+    top, style = one_of(rng, TOPS), one_of(rng, HEADS)
     return Body(
         lengths=lengths,
         size=float(size),
@@ -93,8 +94,8 @@ def draw(rng: np.random.Generator) -> Body:
         top=top,
         top_color=color(cloth[0]),
         top_accent=color(cloth[1]),
-        pattern=PATTERNS[int(rng.integers(len(PATTERNS)))],
-        bottom="skirt" if top == "dress" else BOTTOMS[int(rng.integers(len(BOTTOMS)))],
+        pattern=one_of(rng, PATTERNS),
+        bottom="skirt" if top == "dress" else one_of(rng, BOTTOMS),
         bottom_color=color(cloth[0] if top == "dress" else cloth[2]),
         socks=color(cloth[5]),
         shoes=color(cloth[3]),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from aapt_games.chance import by_share, one_of
 from aapt_games.puppet.angles import draw
 from aapt_games.puppet.motions import CLIPS, DANCES, RUN, UPPER, WALK, Clip, Gait, mixed
 from aapt_games.puppet.puppeteer import EDGE, HANDLES, Puppeteer
@@ -72,8 +73,7 @@ class Driver:
         assert puppeteer is not None
         for joint in HANDLES:
             puppeteer.pull(joint, None)
-        names, share = list(ACTS), np.array(list(ACTS.values()))
-        self.act = names[int(rng.choice(len(names), p=share / share.sum()))]
+        self.act = by_share(rng, ACTS)
         self.walk = self.run = self.low = 0.0
         self.until = self.clock + float(rng.uniform(0.8, 2.5))
         way = -1.0 if rng.random() < 0.5 + 0.6 * puppeteer.at[0] else 1.0
@@ -82,13 +82,11 @@ class Driver:
         elif self.act == "crouch":
             self.low, self.walk = float(rng.uniform(0.4, 1)), way * float(rng.random() < 0.4)
         elif self.act == "clip":
-            puppeteer.play(CLIPS[ONCE[int(rng.integers(len(ONCE)))]], mirror=rng.random() < 0.5)
+            puppeteer.play(CLIPS[one_of(rng, ONCE)], mirror=rng.random() < 0.5)
             self.walk = way * float(rng.random() < 0.2)
         elif self.act == "dance":
             seconds = float(rng.uniform(1.5, 5))
-            puppeteer.play(
-                CLIPS[DANCES[int(rng.integers(len(DANCES)))]], seconds, rng.random() < 0.5
-            )
+            puppeteer.play(CLIPS[one_of(rng, DANCES)], seconds, rng.random() < 0.5)
             self.until = self.clock + seconds
         elif self.act in ("poses", "gestures", "freeze"):
             puppeteer.play(self._poses(self.act))

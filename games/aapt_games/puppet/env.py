@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from aapt_games.game import Simulator
 from aapt_games.puppet import body, figure, limits, places
 from aapt_games.puppet.angles import EASE, pose_of
 from aapt_games.puppet.shadow import Shadow
 from aapt_games.puppet.skeleton import JOINTS, LENGTHS, LIMBS, NAMES, REACH, between
 from aapt_games.puppet.solids import Canvas
 
-SMALLEST, LARGEST = 64, 256  # pixels
 GLIDE = 4  # frames in which a commanded pose is reached
 CARRY = 0.6  # of the mean pace of a glide is left at its end
 SIZE = 3 * JOINTS
-KEPT = ("pose", "pace", "origin", "origin_pace", "target", "wanted", "into", "frame", "held")
 
 
-class PuppetEnv(gymnasium.Env):
+class PuppetEnv(Simulator):
     """Someone who moves as a pose tells them, in a room, on a stage or outdoors.
 
     ### Action space
@@ -49,7 +47,6 @@ class PuppetEnv(gymnasium.Env):
         render_mode: "rgb_array" or None.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 24}
     control_kind = "pose"
     control_names = tuple(f"{joint} {axis}" for joint in NAMES for axis in "xyz")
     control_settings = {
@@ -60,61 +57,54 @@ class PuppetEnv(gymnasium.Env):
     scenes = places.SCENES
     driver_entry = "aapt_games.puppet.driver:Driver"
     hands_entry = "aapt_games.puppet.hands:Hands"
+    kept = ("pose", "pace", "origin", "origin_pace", "target", "wanted", "into", "held")
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
-        if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
-            raise ValueError(
-                f"height and width must be {SMALLEST} to {LARGEST} pixels, got {height} x {width}"
-            )
-        self.height, self.width, self.render_mode = height, width, render_mode
-        self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
+        super().__init__(height, width, render_mode)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (SIZE,), np.float32)
         self.canvas = Canvas(height, width)
-        self.image: np.ndarray | None = None
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Someone new, somewhere new; see Gymnasium."""
-        super().reset(seed=seed)
-        wanted = _scene_of(options or {})
-        rng = self.np_random
-        self._enter(int(rng.integers(2**62)), places.draw(rng) | wanted)
+    def _enter(self, seed: int, scene: dict[str, str]) -> None:
+        """Draw the person and the place of a seed."""
+        rng = np.random.default_rng(seed)
+        self.body = body.draw(rng)
+        self.backdrop = places.paint(rng, scene, self.height, self.width)
+        self.light = places.light(np.random.default_rng(seed + 1), scene, self.backdrop)
+        self.shadow = Shadow(self.height, self.width, places.FLOORS[scene["place"]])
+
+    def _start(self, rng: np.random.Generator) -> None:
+        """Stand at ease, turned a little, somewhere near the middle."""
         angles = EASE.copy()
         angles[22] = rng.uniform(-35, 35)
         self.pose = pose_of(angles, float(rng.uniform(-0.4, 0.4)), self.body.lengths)
         self.pace = np.zeros_like(self.pose)
         self.origin, self.origin_pace, self.target = self.pose, self.pace, self.pose
         self.wanted = self.pose.astype(np.float32).reshape(-1)
-        self.into, self.frame, self.held = GLIDE, 0, False
-        return self._observe(), self._info()
+        self.into, self.held = GLIDE, False
 
-    def _enter(self, seed: int, scene: dict[str, str]) -> None:
-        """Draw the person and the place of a seed."""
-        rng = np.random.default_rng(seed)
-        self.seed, self.scene = seed, {name: scene[name] for name in places.SCENES}
-        self.body = body.draw(rng)
-        self.backdrop = places.paint(rng, self.scene, self.height, self.width)
-        self.light = places.light(np.random.default_rng(seed + 1), self.scene, self.backdrop)
-        self.shadow = Shadow(self.height, self.width, places.FLOORS[self.scene["place"]])
-
-    def step(self, action):
-        """Advance 1/24 s; see Gymnasium."""
-        if self.image is None:
-            raise gymnasium.error.ResetNeeded("call reset() before step()")
-        row = np.asarray(action, np.float32) if np.shape(action) == (SIZE,) else np.full(1, np.nan)
+    def _control(self, action) -> np.ndarray:
+        row = np.array(action, np.float32) if np.shape(action) == (SIZE,) else np.full(1, np.nan)
         if row.shape != (SIZE,) or not (np.abs(row) <= 1).all():
             raise ValueError(
                 f"action of shape {np.shape(action)} is outside {self.action_space}: expected a pose, "
                 f"x, y and z in -1 to 1 of {JOINTS} joints"
             )
-        if not np.array_equal(row, self.wanted):
-            self.wanted = row.copy()
-            self.target, self.held = limits.hold(row.reshape(JOINTS, 3), self.body.lengths)
-            self.origin, self.origin_pace, self.into = self.pose, self.pace, 0
+        return row
+
+    def _advance(self, control: np.ndarray) -> tuple[float, bool]:
+        """Move for one frame towards the pose that was last commanded."""
+        if not np.array_equal(control, self.wanted):
+            self.wanted = control
+            self.target, self.held = limits.hold(control.reshape(JOINTS, 3), self.body.lengths)
+            self._set_out()
         elif self.into >= GLIDE and np.any(self.pace):
-            self.origin, self.origin_pace, self.into = self.pose, self.pace, 0
+            self._set_out()
         self._glide()
-        self.frame += 1
-        return self._observe(), 0.0, False, False, self._info()
+        return 0.0, False
+
+    def _set_out(self) -> None:
+        """Begin a glide where the figure is, at the pace it has."""
+        self.origin, self.origin_pace, self.into = self.pose, self.pace, 0
 
     def _glide(self) -> None:
         """One frame nearer to the target, on a smooth path that carries its pace along."""
@@ -133,14 +123,13 @@ class PuppetEnv(gymnasium.Env):
         self.pose = limits.into_frame(between(self.origin, self.target, place, t), self.body.size)
         self.pace = self.pose - before
 
-    def _observe(self) -> np.ndarray:
+    def _draw(self) -> np.ndarray:
         picture = self.backdrop.copy()
         self.shadow.cast(picture, self.pose, self.body.size, self.light)
         self.canvas.begin()
         figure.draw(self.canvas, self.pose, self.body)
         self.canvas.finish(picture, self.light)
-        self.image = np.ascontiguousarray((picture * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
-        return self.image.copy()
+        return np.ascontiguousarray((picture * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
     def _info(self) -> dict[str, Any]:
         """Exact state as plain numbers."""
@@ -151,37 +140,3 @@ class PuppetEnv(gymnasium.Env):
             "clamped": self.held,
             "scene": dict(self.scene),
         }
-
-    def render(self) -> np.ndarray | None:
-        """The current frame, [H, W, 3] uint8."""
-        return None if self.render_mode is None or self.image is None else self.image.copy()
-
-    def clone_state(self, include_rng: bool = True) -> dict[str, Any]:
-        """Everything that decides the future, small and picklable."""
-        state = {name: copy.copy(getattr(self, name)) for name in KEPT}
-        state |= {"place": (self.seed, dict(self.scene))}
-        if include_rng:
-            state["rng"] = copy.deepcopy(self.np_random.bit_generator.state)
-        return state
-
-    def restore_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state of `clone_state`, of this or another instance."""
-        seed, scene = state["place"]
-        if self.image is None or (self.seed, self.scene) != (seed, scene):
-            self._enter(seed, scene)
-        for name in KEPT:
-            setattr(self, name, copy.copy(state[name]))
-        if "rng" in state:
-            self.np_random.bit_generator.state = copy.deepcopy(state["rng"])
-        self._observe()
-
-
-def _scene_of(options: dict[str, Any]) -> dict[str, str]:
-    """The scene that reset's options fix. Raises ValueError for an option or a scene that there is not."""
-    wanted = options.get("scene") or {}
-    unknown = sorted(set(options) - {"scene"})
-    if unknown or not isinstance(wanted, dict):
-        got = f"{unknown} unknown" if unknown else f"scene {wanted!r}"
-        raise ValueError(f"reset options: {got}; expected {{'scene': {{attribute: value}}}}")
-    places.check(wanted)
-    return dict(wanted)

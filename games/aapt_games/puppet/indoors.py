@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from aapt_games.chance import one_of
 from aapt_games.puppet.sheet import Color, Sheet, mix, shade
 
 WALLS: tuple[Color, ...] = (
@@ -23,15 +24,10 @@ SKIES = {
 }
 
 
-def some(rng: np.random.Generator, options):
-    """One of them."""
-    return options[int(rng.integers(len(options)))]
-
-
 def studio(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """A seamless backdrop in one colour, with a pool of light."""
-    c = some(rng, WALLS)
-    other = some(rng, WALLS)
+    c = one_of(rng, WALLS)
+    other = one_of(rng, WALLS)
     floor = mix(shade(c, 0.86), other, 0.15)
     sheet.fade(-0.42, 1.0, shade(c, 0.98), mix(shade(c, 0.62), other, 0.2))
     sheet.fade(-1.0, -0.42, shade(floor, 1.08), shade(c, 0.98))
@@ -79,7 +75,7 @@ def window(sheet: Sheet, rng: np.random.Generator, time: str, x: float) -> None:
     sheet.box(x - w - 0.06, x + w + 0.06, bottom - 0.18, bottom, (0.93, 0.92, 0.89))
     sheet.box(x - 0.012, x + 0.012, bottom, top, (0.96, 0.95, 0.92))
     sheet.box(x - w, x + w, 0.36, 0.384, (0.96, 0.95, 0.92))
-    cloth = some(rng, WALLS)
+    cloth = one_of(rng, WALLS)
     for s in (-1, 1):
         for fold in range(4):
             inner = x + s * (w - 0.02 + 0.045 * fold)
@@ -91,7 +87,7 @@ def window(sheet: Sheet, rng: np.random.Generator, time: str, x: float) -> None:
 
 def room(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """A living room."""
-    horizon, wall, wood = -0.46, some(rng, WALLS), some(rng, WOODS)
+    horizon, wall, wood = -0.46, one_of(rng, WALLS), one_of(rng, WOODS)
     sheet.fade(horizon, 1.0, wall, shade(wall, 0.84))
     paper = rng.random()
     x = -sheet.wide
@@ -102,16 +98,16 @@ def room(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     side = 1.0 if rng.random() < 0.5 else -1.0
     window(sheet, rng, time, -0.55 * side)
     x = 0.5 * side
-    frame = some(rng, WOODS)
+    frame = one_of(rng, WOODS)
     sheet.box(x - 0.2, x + 0.2, 0.2, 0.62, shade(frame, 0.8))
-    a, b = some(rng, WALLS), some(rng, WALLS)
+    a, b = one_of(rng, WALLS), one_of(rng, WALLS)
     sheet.box(x - 0.165, x + 0.165, 0.235, 0.585, (0.95, 0.93, 0.88))
     sheet.box(x - 0.13, x + 0.13, 0.27, 0.55, mix(a, (1, 1, 1), 0.2))
     sheet.disc(x - 0.04, 0.33, 0.08, 0.05, shade(b, 0.8))
     sheet.disc(x + 0.05, 0.45, 0.05, 0.05, shade(b, 1.1))
     sheet.box(-sheet.wide, sheet.wide, horizon - 0.004, horizon + 0.055, (0.93, 0.91, 0.87))
     plant(sheet, rng, 0.83 * side, horizon - 0.1)
-    rug = some(rng, WALLS)
+    rug = one_of(rng, WALLS)
     for k, r in enumerate((1.0, 0.9, 0.78)):
         sheet.disc(0.0, -0.8, 0.78 * r, 0.17 * r, shade(rug, (0.72, 0.95, 0.8)[k]))
     sheet.blur(horizon + 0.02, 0.005)
@@ -122,7 +118,7 @@ def room(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
 
 def plant(sheet: Sheet, rng: np.random.Generator, x: float, y: float) -> None:
     """A pot plant."""
-    pot, green = some(rng, WALLS), (0.24, float(rng.uniform(0.42, 0.56)), 0.28)
+    pot, green = one_of(rng, WALLS), (0.24, float(rng.uniform(0.42, 0.56)), 0.28)
     for i in range(9):
         turn = -1.2 + 2.4 * i / 8 + float(rng.normal(0, 0.1))
         dx, dy = np.sin(turn) * 0.22, np.cos(turn) * 0.34
@@ -137,7 +133,7 @@ def plant(sheet: Sheet, rng: np.random.Generator, x: float, y: float) -> None:
 def stage(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """A theatre: folds of a curtain, boards, lamps."""
     horizon = -0.5
-    cloth = some(
+    cloth = one_of(
         rng,
         (
             (0.62, 0.10, 0.13),

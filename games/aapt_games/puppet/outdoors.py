@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aapt_games.puppet.indoors import SKIES, WALLS, some
+from aapt_games.chance import one_of
+from aapt_games.puppet.indoors import SKIES, WALLS
 from aapt_games.puppet.sheet import Color, Sheet, mix, shade
 
 DARK = {"day": 1.0, "evening": 0.82, "night": 0.42}
@@ -79,7 +80,7 @@ def park(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """Hills, trees, a meadow with a path."""
     horizon = -0.36
     sky(sheet, rng, time, horizon - 0.1)
-    leaf = some(
+    leaf = one_of(
         rng,
         (
             (0.33, 0.58, 0.25),
@@ -89,7 +90,7 @@ def park(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
             (0.22, 0.45, 0.27),
         ),
     )
-    grass = some(rng, ((0.42, 0.65, 0.28), (0.52, 0.68, 0.3), (0.35, 0.56, 0.26)))
+    grass = one_of(rng, ((0.42, 0.65, 0.28), (0.52, 0.68, 0.3), (0.35, 0.56, 0.26)))
     for k, far in enumerate((0.6, 0.3)):
         a, b = rng.uniform(1, 3), rng.uniform(0, 6)
         xs = np.linspace(-sheet.wide, sheet.wide, 40)
@@ -108,7 +109,7 @@ def park(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
         )
         s = 0.012 * (1 + 2 * (horizon - y))
         sheet.disc(
-            x, y, s, s, under(some(rng, ((1, 1, 1), (0.98, 0.85, 0.3), (0.92, 0.45, 0.55))), time)
+            x, y, s, s, under(one_of(rng, ((1, 1, 1), (0.98, 0.85, 0.3), (0.92, 0.45, 0.55))), time)
         )
     sheet.blur(horizon + 0.02, 0.008)
 
@@ -117,12 +118,12 @@ def beach(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
     """Sea, sand, and a parasol or a palm."""
     horizon, shore = -0.14, -0.5
     sky(sheet, rng, time, horizon)
-    sea = some(rng, ((0.10, 0.48, 0.62), (0.12, 0.58, 0.66), (0.16, 0.40, 0.66)))
+    sea = one_of(rng, ((0.10, 0.48, 0.62), (0.12, 0.58, 0.66), (0.16, 0.40, 0.66)))
     sheet.fade(
         shore - 0.06, horizon, under(mix(sea, (0.75, 0.95, 0.9), 0.45), time), under(sea, time)
     )
     sheet.grain(rng, shore - 0.06, horizon, (0.16, 0.012), 0.05)
-    sand = some(rng, ((0.93, 0.82, 0.60), (0.88, 0.74, 0.52), (0.95, 0.88, 0.72)))
+    sand = one_of(rng, ((0.93, 0.82, 0.60), (0.88, 0.74, 0.52), (0.95, 0.88, 0.72)))
     xs = np.linspace(-sheet.wide, sheet.wide, 60)
     wave = [(x, shore + 0.018 * np.sin(5 * x + 1) + 0.012 * np.sin(11 * x)) for x in xs]
     base = [(sheet.wide, -1.0), (-sheet.wide, -1.0)]
@@ -140,7 +141,7 @@ def beach(sheet: Sheet, rng: np.random.Generator, time: str) -> None:
 
 def parasol(sheet: Sheet, rng: np.random.Generator, x: float, y: float, time: str) -> None:
     """A striped sunshade and a towel."""
-    a, b = some(rng, ((0.88, 0.28, 0.25), (0.2, 0.5, 0.75), (0.95, 0.7, 0.2))), (0.97, 0.95, 0.9)
+    a, b = one_of(rng, ((0.88, 0.28, 0.25), (0.2, 0.5, 0.75), (0.95, 0.7, 0.2))), (0.97, 0.95, 0.9)
     sheet.poly(
         [(x - 0.3, y - 0.06), (x + 0.06, y - 0.06), (x + 0.1, y + 0.01), (x - 0.22, y + 0.01)],
         under(b, time),
@@ -203,7 +204,7 @@ def house(
     sheet: Sheet, rng, left: float, right: float, bottom: float, top: float, time: str
 ) -> None:
     """One front with its windows and a door or a shop below."""
-    wall = under(some(rng, WALLS), time)
+    wall = under(one_of(rng, WALLS), time)
     sheet.box(left, right, bottom, top, wall)
     sheet.box(left - 0.01, right + 0.01, top - 0.03, top + 0.015, shade(wall, 0.72))
     count = 2 if right - left < 0.55 else 3
@@ -218,7 +219,7 @@ def house(
             sheet.box(x - 0.05, x + 0.05, y, y + 0.158, glass)
             sheet.box(x - 0.006, x + 0.006, y, y + 0.158, shade(wall, 1.25))
         y += 0.26
-    shop = some(rng, WALLS)
+    shop = one_of(rng, WALLS)
     glass = (1.0, 0.86, 0.58) if time == "night" else mix(SKIES[time][0], (0.25, 0.3, 0.36), 0.55)
     sheet.box(left + 0.05, right - 0.05, bottom + 0.02, bottom + 0.34, glass)
     mid = left + 0.6 * (right - left)

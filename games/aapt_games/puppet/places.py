@@ -23,21 +23,6 @@ _SKY = {"day": (0.54, 0.57, 0.62), "evening": (0.52, 0.44, 0.52), "night": (0.30
 _RIM = {"day": (0.10, 0.11, 0.12), "evening": (0.34, 0.20, 0.10), "night": (0.16, 0.24, 0.42)}
 
 
-def check(scene: dict[str, str]) -> None:
-    """Raise ValueError for an attribute or a value that no scene has."""
-    for name, value in scene.items():
-        if name not in SCENES:
-            raise ValueError(f"scene attribute {name!r} is unknown; known: {', '.join(SCENES)}")
-        if value not in SCENES[name]:
-            known = ", ".join(SCENES[name])
-            raise ValueError(f"scene {name} {value!r} is unknown; known: {known}")
-
-
-def draw(rng: np.random.Generator) -> dict[str, str]:
-    """One value for each attribute, uniformly."""
-    return {name: values[int(rng.integers(len(values)))] for name, values in SCENES.items()}
-
-
 def light(rng: np.random.Generator, scene: dict[str, str], picture: np.ndarray) -> Light:
     """The light of a scene; what comes from below has the colour of the floor, of the picture [3, H, W]."""
     time = scene["time"]

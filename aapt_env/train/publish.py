@@ -1,0 +1,64 @@
+"""What a run has learned, put into its checkpoint: after every stage there is a world that plays."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+
+from aapt_env import checkpoint
+from aapt_env.train import state
+from aapt_env.train.beginnings import beginnings
+from aapt_env.train.training import GENERATED, Training
+
+
+def write(training: Training, name: str, before: bool) -> None:
+    """Put what a stage learned into the checkpoint, unless it was complete `before` and lies there."""
+    if name in GENERATED:
+        later = GENERATED[GENERATED.index(name) + 1 :]
+        places = (training.checkpoint, training.folder.path / name / "checkpoint")
+        there = all((place / "config.json").is_file() for place in places)
+        if not before or not (there or any(training.folder.state_of(n).is_file() for n in later)):
+            write_checkpoint(training, name)
+    elif name == "polish":
+        trained = [n for n in GENERATED if training.folder.complete(n)]
+        if trained and not before:
+            write_checkpoint(training, trained[-1])
+            if training.folder.complete("outcome"):  # it reads features, which know no decoder
+                write_outcome(training)
+    elif (training.checkpoint / "config.json").is_file():
+        if name == "imitate":
+            write_policy(training)
+        elif name == "outcome" and training.folder.complete(name):
+            write_outcome(training)
+
+
+def write_checkpoint(training: Training, stage: str) -> None:
+    """Write the stage's averaged weights as a world that plays."""
+    folder, episodes = training.folder, training.data.episodes
+    training.load_vae("polish" if folder.complete("polish") else "autoencode")
+    meta = state.read_meta(folder.state_of(stage))
+    about = {
+        "recipe": training.recipe.name, "stage": stage, "step": int(meta["step"]), "seed": folder.seed,
+        "budget_seconds": folder.budget, "frames": sum(e.length for e in episodes.index),
+        "device": str(training.device), "machine": platform.processor() or platform.machine(),
+    }  # fmt: skip
+    starts = beginnings(episodes, training.data.unseen, folder.seed)
+    checkpoint.save(
+        training.checkpoint, training.spec, training.generator(stage), training.vae, starts, about
+    )
+    own = folder.path / stage / "checkpoint"  # to be measured beside the other stages
+    shutil.copytree(training.checkpoint, own, dirs_exist_ok=True)
+
+
+def write_outcome(training: Training) -> None:
+    """Add the outcome head to the checkpoint."""
+    head = training.outcome_head()
+    state.load_module(training.folder.state_of("outcome"), "outcome", head)
+    checkpoint.save_outcome(training.checkpoint, head)
+
+
+def write_policy(training: Training) -> None:
+    """Add the cloned player to the checkpoint."""
+    policy = training.policy()
+    state.load_module(training.folder.state_of("imitate"), "policy", policy)
+    checkpoint.save_policy(training.checkpoint, policy)

@@ -1,0 +1,199 @@
+"""One run: its folder, its data and its weights, from which every stage is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aapt_env.device import fast_bf16, pick
+from aapt_env.games import control_mask
+from aapt_env.model.critic import Critic
+from aapt_env.model.generator import Generator
+from aapt_env.model.outcome import OutcomeHead
+from aapt_env.model.policy import Policy
+from aapt_env.model.vae import VAE
+from aapt_env.train import loop, state
+from aapt_env.train.adversarial import Adversarial, AdversarialStage
+from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
+from aapt_env.train.clips import FrameClips, LatentClips
+from aapt_env.train.dataset import open_dataset
+from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
+from aapt_env.train.dream import Dreamer
+from aapt_env.train.encode import encode_all
+from aapt_env.train.folder import RunFolder
+from aapt_env.train.imitate import ImitateStage
+from aapt_env.train.outcome import OutcomeStage
+from aapt_env.train.polish import PolishStage
+from aapt_env.train.recipes import STAGES, Recipe, recipe
+
+GENERATED = STAGES[1:5]  # stages whose weights can play
+CODERS = ("autoencode", "polish")  # stages that train the VAE
+
+
+class Training:
+    """One run's folder, data and weights."""
+
+    kind: type[Generator] = Generator
+
+    def __init__(
+        self,
+        game: str,
+        recipe_name: str | Recipe,
+        budget: float | None,
+        out: Path,
+        device: str,
+        seed: int,
+        compile: bool = False,
+        watch: Callable | None = None,
+    ):
+        self.watch = watch
+        self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
+        self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
+        self.checkpoint = out / "checkpoint"
+        self.device, self.compile = pick(device), compile
+        self.bf16 = fast_bf16(self.device)
+
+    def open_data(self, data: Path, deadline: float) -> bool:
+        """Open the dataset, recording it first when there is none. Returns whether it is complete."""
+        found = open_dataset(self.folder, data, deadline)
+        if found is None:
+            return False
+        self.data = found
+        self.spec, self.sizes, coder = self.recipe.sizes(found.episodes.spec)
+        torch.manual_seed(self.folder.seed)
+        self.vae = VAE(coder).to(self.device)
+        return True
+
+    def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
+        """A new generator, or a trained stage's weights."""
+        torch.manual_seed(self.folder.seed + 1)
+        made = self.kind(self.sizes, self.spec.control).to(self.device)
+        if stage is not None:
+            state.load_module(
+                self.folder.state_of(stage), "generator" if stage == "consistency" else name, made
+            )
+        return made
+
+    def latents(self) -> None:
+        """Encode every episode once, with the trained VAE, and make the dreamer."""
+        if hasattr(self, "clips"):
+            return
+        self.load_vae("autoencode")
+        data, folder = self.data, self.folder.path / "latents"
+        encoded = {
+            part: encode_all(self.vae, data.episodes, indices, data.pixels, folder, self.bf16)
+            for part, indices in data.indices.items()
+        }
+        data.forget()
+        self.clips = LatentClips(encoded["train"], self.device)
+        self.held = LatentClips(encoded["held"], self.device)
+        obeyed = self.watch(self.spec, self.device) if self.watch else None
+        self.dreamer = Dreamer(self.vae, self.held, obeyed=obeyed)
+
+    def load_vae(self, stage: str) -> None:
+        """The VAE as a stage left it: autoencode, or polish, whose encoder and latents are the same."""
+        state.load_module(self.folder.state_of(stage), "vae", self.vae)
+        self.vae.eval().requires_grad_(False)
+
+    def stage(self, name: str) -> loop.Stage:
+        """Build a stage from what the stages before it left."""
+        r = self.recipe
+        if name in CODERS:
+            return self.coding(name)
+        if name == "imitate":
+            return self.imitation()
+        self.latents()
+        if name == "diffusion":
+            made = DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
+            if self.compile:
+                # in place: names of weights stay, and the average has its own plain passes
+                made.generator.compile(dynamic=False)
+            return made
+        if name == "consistency":
+            student, teacher = self.generator("diffusion"), self.generator("diffusion")
+            return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
+        if name == "outcome":
+            torch.manual_seed(self.folder.seed + 4)
+            rest = self.generator(self.last_generated()), self.clips, self.held
+            return OutcomeStage(r.outcome, self.outcome_head(), *rest)
+        torch.manual_seed(self.folder.seed + 2)  # whatever was built before it in this process
+        return self.contest(name, getattr(r, name))
+
+    def coding(self, name: str) -> AutoencodeStage | PolishStage:
+        """The stage that trains the VAE, or the one that trains its decoder on."""
+        r = self.recipe
+        if name == "polish":
+            self.load_vae("autoencode")
+        train, held = (FrameClips(self.data.decoded(part), r.k) for part in ("train", "held"))
+        if name == "polish":
+            return PolishStage(r.polish, self.vae, train, held, self.device)
+        return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
+
+    def imitation(self) -> ImitateStage:
+        """The stage that clones the player of the recording."""
+        data, r = self.data, self.recipe
+        controls = [data.episodes.controls(i) for i in data.indices["train"]]
+        torch.manual_seed(self.folder.seed + 3)
+        policy = self.policy().to(self.device)
+        return ImitateStage(r.imitate, policy, data.decoded("train"), controls, self.device)
+
+    def policy(self) -> Policy:
+        """A new player."""
+        return Policy(self.spec.control, self.spec.k, self.recipe.imitate.width)
+
+    def last_generated(self) -> str:
+        """The latest stage whose weights can play, which is what the checkpoint holds."""
+        done = [name for name in GENERATED if self.folder.state_of(name).is_file()]
+        return done[-1] if done else GENERATED[-1]
+
+    def outcome_head(self) -> OutcomeHead:
+        """A new outcome head."""
+        c = self.recipe.outcome
+        return OutcomeHead(self.sizes, c.width, c.bins).to(self.device)
+
+    def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
+        """The adversarial stage, from consistency and diffusion weights; or the long one, from where that one ended."""
+        critic = Critic(self.sizes, self.spec.control, settings.heads).to(self.device)
+        if name == "long":
+            generator = self.generator("adversarial", "generator")
+            state.load_module(self.folder.state_of("adversarial"), "critic", critic)
+        else:
+            generator = self.generator("consistency")
+            critic.start_from(self.generator("diffusion"))
+        rest = self.clips, self.dreamer, name, self.shown() if settings.wrong_controls else None
+        return AdversarialStage(settings, generator, critic, *rest)
+
+    def shown(self) -> Tensor:
+        """[h, w] bool: cells of a latent with any pixel on which the game displays the control."""
+        mask = torch.from_numpy(control_mask(self.spec)).float()[None]
+        return F.max_pool2d(mask, self.spec.stride)[0].bool()
+
+    def run_stage(self, name: str, deadline: float) -> bool:
+        """Run one stage to its end or to the deadline; a complete one is not built again."""
+        ceiling = self.folder.path / name / "psnr.json"
+        if self.folder.complete(name) and (name not in CODERS or ceiling.is_file()):
+            return True
+        settings = getattr(self.recipe, name)
+        stage = self.stage(name)
+        done = loop.train(
+            stage,
+            loop.Run(
+                folder=self.folder.path / name, seed=self.folder.seed, steps=settings.steps, deadline=deadline,
+                seconds=settings.share * self.folder.budget, device=self.device, bf16=self.bf16,
+            ),
+        )  # fmt: skip
+        if done and name in CODERS:
+            held = FrameClips(self.data.decoded("held"), self.recipe.k)
+            psnr = held_out_psnr(self.vae.eval(), held, self.device)
+            ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
+            print(f"VAE on held-out episodes: {psnr:.2f} dB")
+        if done and isinstance(stage, OutcomeStage):
+            found = json.dumps(stage.calibration())
+            (self.folder.path / name / "calibration.json").write_text(found)
+            print(f"outcome on held-out episodes: {found}")
+        return done
