@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from aapt_env import sizes
 from aapt_env.model.generator import Generator
 from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
@@ -147,8 +148,9 @@ def read(folder: str | Path) -> Checkpoint:
     folder = Path(folder)
     config, digest = read_config(folder)
     tensors = {name: read_tensors(folder, name, config.files[name]) for name in WEIGHTS}
-    with torch.device("meta"):  # sizes that do not fit are told before they take memory
-        build(config, folder, tensors)
+    if not sizes.room_for(config, *(tensors[name] for name in WEIGHTS[:2])):
+        with torch.device("meta"):  # sizes that do not fit are told before they take memory
+            build(config, folder, tensors)
     spec, generator, vae = build(config, folder, tensors)
     try:
         starts = unpack(tensors[WEIGHTS[2]], spec)
@@ -185,38 +187,21 @@ def build(
     try:
         spec = WorldSpec.from_dict(config.spec)
         trunk = strict(TrunkConfig, config.trunk, "trunk")
-        sizes = strict(VAEConfig, config.vae, "vae")
-        check_sizes(spec, trunk, sizes)
+        coder = strict(VAEConfig, config.vae, "vae")
+        sizes.check(spec, trunk, coder)
         if trunk.depth > len(tensors[WEIGHTS[0]]):
             raise ValueError(f"trunk: {trunk.depth} blocks, more than {WEIGHTS[0]} has tensors")
         if trunk.window > LONGEST:
             raise ValueError(
                 f"trunk: a window of {trunk.window} latents; expected at most {LONGEST}"
             )
-        generator, vae = Generator(trunk, spec.control), VAE(sizes)
+        generator, vae = Generator(trunk, spec.control), VAE(coder)
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # the last: no memory
         where = folder / "config.json"
         raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
     for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
         put(module, tensors[name], str(folder / name))
     return spec, generator, vae
-
-
-def check_sizes(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig) -> None:
-    """Raises ValueError where spec, generator and VAE disagree on a latent."""
-    expected = (
-        *spec.latent_shape,
-        spec.k,
-        spec.stride,
-        tuple(len(v) for v in spec.scenes.values()),
-    )
-    generator = (trunk.channels, trunk.rows, trunk.columns, spec.k, spec.stride, trunk.scenes)
-    coder = (vae.channels, trunk.rows, trunk.columns, vae.k, vae.stride, trunk.scenes)
-    for name, got in (("generator", generator), ("VAE", coder)):
-        if got != expected:
-            raise ValueError(
-                f"the spec's (C, h, w, k, stride, scenes) is {expected}, the {name}'s is {got}"
-            )
 
 
 def ship(source: Path, out: Path) -> Path:

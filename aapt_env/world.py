@@ -12,7 +12,9 @@ from torch import Tensor
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.controls import held
 from aapt_env.device import fast_bf16
+from aapt_env.model.ahead import NoiseAhead
 from aapt_env.model.cache import RingCache
+from aapt_env.model.packed import pack
 from aapt_env.model.rollout import noise_at, step
 from aapt_env.starts import Start
 
@@ -38,6 +40,8 @@ class World:
         batch: number of rows.
         device: where to run.
         bf16: run the networks in bf16; None: where that is fast.
+        share: use the checkpoint's own networks, which then are this world's alone, and not copies.
+        fast: on a CPU, run on weights laid out for it (`model.packed`), with noise made ahead; same frames.
 
     Attributes:
         passes: forward passes of the generator so far, those over prefixes left out. One per latent.
@@ -52,6 +56,8 @@ class World:
         batch: int = 1,
         device: torch.device | None = None,
         bf16: bool | None = None,
+        share: bool = False,
+        fast: bool = True,
     ):
         self.device = device or torch.device("cpu")
         dtype = (
@@ -63,13 +69,18 @@ class World:
             batch,
             dtype,
         )
-        self.generator = copy.deepcopy(checkpoint.generator).to(self.device, dtype)
-        self.vae = copy.deepcopy(checkpoint.vae).to(self.device)
-        self.outcome = copy.deepcopy(checkpoint.outcome)
+        networks = checkpoint.generator, checkpoint.vae, checkpoint.outcome
+        self.generator, self.vae, self.outcome = networks if share else copy.deepcopy(networks)
+        self.generator.to(self.device, dtype)
         for network in (self.generator, self.vae, self.outcome):
             if network is not None:
                 network.to(self.device).eval().requires_grad_(False)
         self.vae.decoder.to(dtype)
+        self.fast = fast and self.device.type == "cpu"
+        if self.fast:
+            for network in (self.generator, self.vae.decoder):
+                pack(network)
+        self.noise = NoiseAhead(self.spec.latent_shape)
         self.passes = 0
         self.cache = self.empty(batch)
         self.previous = torch.zeros(batch, *self.spec.latent_shape, device=self.device)
@@ -189,13 +200,19 @@ class World:
             raise ValueError(
                 f"controls {tuple(controls.shape)}; expected [B, width] = {(self.batch, self.spec.control.width)}"
             )
-        noise = noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
+        noise = self.noise_now()
         control = held(controls, self.spec.k)[:, 0]
         features: list[Tensor] = []
         self.previous = step(self.generator, self.previous, control, noise, self.cache, features)
         self.passes += 1
         if self.outcome is not None:
             self.reward, self.ending = (x[:, 0] for x in self.outcome(features[0]))
+
+    def noise_now(self) -> Tensor:
+        """The coming position's noise [B, C, h, w]."""
+        if self.fast:
+            return self.noise.at(self.seeds, self.cache.age)
+        return noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
 
     @torch.inference_mode()
     def show(self) -> Tensor:
@@ -208,6 +225,7 @@ class World:
         """A world of copies of `rows`, repeats allowed; it shares the networks, and nothing else."""
         other, picks = copy.copy(self), torch.tensor(rows, device=self.device)
         other.batch, other.passes, other.cache = len(rows), 0, self.cache.select(picks)
+        other.noise = NoiseAhead(self.spec.latent_shape)
         other.previous, other.seeds = self.previous[picks], self.seeds[picks]  # indexing copies
         other.decoder = [memory[picks] for memory in self.decoder]
         other.reward, other.ending = self.reward[picks], self.ending[picks]

@@ -1,12 +1,15 @@
 """The benchmark: its counts are the network's own, its requests are checked, and what it says can be read back."""
 
+import dataclasses
 import json
+import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from aapt_env.bench import clock, floor, main, report, rollout, subject
+from aapt_env.bench import clock, floor, growth, lag, main, need, report, rollout, shapes, subject
 from aapt_env.train.recipes import recipe
 
 
@@ -94,7 +97,8 @@ def test_random_weights_have_the_sizes_of_the_recipe_and_leave_the_seed_alone():
     torch.manual_seed(5)
     untouched = torch.rand(1)
     torch.manual_seed(5)
-    made = subject.random_weights("driving", "cpu")
+    sizes = subject.recipe_sizes("driving", "cpu")
+    made = subject.random_weights(sizes, torch.device("cpu"))
     assert torch.equal(torch.rand(1), untouched)
     spec, trunk, coder = recipe("cpu").sizes(made.spec)
     assert (made.spec, made.generator.config, made.vae.config) == (spec, trunk, coder)
@@ -178,6 +182,15 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--random", "cpu", "--game", "chess"], "unknown game 'chess'"),
         (["--random", "huge"], "unknown recipe 'huge'; there are smoke, tiny, cpu, h100, auto"),
         (["--random", "cpu", "--checkpoint", "x"], "leave --checkpoint out"),
+        (["--shape", "cube"], "unknown shape 'cube'; there are paper-8b, open-oasis, wan-1.3b"),
+        (["--shape", "paper-8b", "--checkpoint", "x"], "leave --checkpoint out"),
+        (["--shape", "paper-8b", "--random", "cpu"], "leave one out"),
+        (["--count-only", "--rollout", "10"], "leave --rollout out"),
+        (["--count-only", "--lag", "10"], "leave --lag out"),
+        (["--lag", "0"], "--lag 0: expected 1 to 3600 seconds"),
+        (["--lag", "9", "--shape", "diamond-64"], "leave --shape out"),
+        (["--lag", "9", "--batch", "2"], "leave --batch and --dtype out"),
+        (["--lag", "9", "--game", "chess"], "no checkpoint for 'chess'"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
         (["--rollout", "3"], "--rollout 3: expected a whole number >= 10"),
@@ -198,9 +211,170 @@ def test_cuda_without_a_gpu_is_one_sentence(capsys):
     assert "use --device cpu" in capsys.readouterr().err
 
 
-def test_a_batch_that_does_not_fit_is_one_sentence(tiny, capsys):
-    assert main(["--checkpoint", str(tiny), "--batch", str(10**12)]) == 2
-    assert "not enough memory on cpu; try fewer rows" in capsys.readouterr().err
+@pytest.mark.parametrize("batch", [10**9, 10**18])
+def test_a_batch_that_does_not_fit_is_one_sentence(tiny, capsys, batch):
+    assert main(["--checkpoint", str(tiny), "--batch", str(batch)]) == 2
+    error = capsys.readouterr().err
+    assert "not enough memory on" in error and "try fewer rows" in error and error.count("\n") == 1
+
+
+def test_what_does_not_fit_says_what_it_needs_and_has_before_taking_any(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(need, "free", lambda device: 1000)
+    monkeypatch.setattr(subject, "begin", lambda *args: pytest.fail("memory was taken"))
+    assert main(["--checkpoint", str(tiny)]) == 2
+    error = capsys.readouterr().err
+    assert re.match(r"aapt bench: not enough memory on cpu: this needs \d+ kB \(", error)
+    assert "weights" in error and "1 kB are free" in error and "--count-only" in error
+
+
+def test_free_memory_is_known_here_or_not_at_all():
+    there = need.free(torch.device("cpu"))
+    assert there is None or 2**20 < there < 2**50
+
+
+def test_the_need_is_what_the_world_then_holds(world):
+    """Counted on the meta device, measured on the real one."""
+    loaded = subject.random_weights(
+        (world.spec, world.generator.config, world.vae.config), need.META
+    )
+    planned = subject.plan(loaded, 1, bf16=False)
+    counted = need.count(planned, torch.device("cpu"))
+    assert counted.memory == sum(part.nbytes for part in world.parts().values())
+    networks = (world.generator, world.vae)
+    assert counted.weights == sum(
+        t.nbytes for n in networks for t in (*n.parameters(), *n.buffers())
+    )
+    with need.Alive() as alive:
+        world.step(controls(world)[0])
+    assert 0.4 < alive.peak / counted.step < 2.5
+    assert counted.total == counted.weights + counted.memory + counted.step
+
+
+def test_a_count_without_memory_is_the_count_of_a_real_step(world):
+    sizes = world.spec, world.generator.config, world.vae.config
+    planned = subject.plan(subject.random_weights(sizes, need.META), 1, bf16=False)
+    row = controls(world)[0]
+    assert floor.count(planned, need.still(planned)) == floor.count(world, row)
+    assert all(t.is_meta for t in planned.parts().values())
+
+
+@pytest.mark.parametrize("name", shapes.SHAPES)
+def test_shapes_have_the_tokens_and_about_the_weights_they_are_named_for(name):
+    spec, trunk, coder = shapes.shape(name).sizes(name)
+    made = subject.random_weights((spec, trunk, coder), need.META)
+    weights = sum(p.numel() for p in made.generator.parameters())
+    expected = {
+        "paper-8b": (1196, 7.4e9),
+        "open-oasis": (144, 0.41e9),
+        "wan-1.3b": (1560, 0.87e9),
+        "diamond-64": (16, 3.9e6),
+    }
+    tokens, about = expected[name]
+    assert trunk.tokens == tokens and 0.97 < weights / about < 1.03
+    assert (coder.stride, coder.channels) == (spec.stride, trunk.channels)
+
+
+def test_a_shape_is_counted_where_it_does_not_fit(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(need, "free", lambda device: 10**6)
+    place = tmp_path / "counts.json"
+    words = ["--shape", "diamond-64", "--dtype", "bf16"]
+    assert main([*words, "--count-only", "--json", str(place)]) == 0
+    said, data = capsys.readouterr().out, json.loads(place.read_text())
+    assert all(line in said for line in shapes.SHAPES["diamond-64"].assumes)
+    assert "random weights" in said and "counted only: nothing was measured" in said
+    assert data["work"]["generator"]["flops"] > 0 and "speed" not in data
+    assert data["need"]["weights"] > 0
+    assert main(words) == 2
+    assert "not enough memory" in capsys.readouterr().err
+
+
+def test_a_shape_is_measured_in_the_dtype_it_was_made_in(quick, capsys):
+    words = ["--shape", "diamond-64", "--dtype", "bf16", "--steps", "2", "--warmup", "0"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "random weights: these figures are of speed only" in said and "bf16" in said
+
+
+def test_the_formula_is_the_count_but_for_what_enters_and_leaves(world):
+    """At sizes where blocks are nearly all: a wide and deep generator."""
+    spec, trunk, coder = world.spec, world.generator.config, world.vae.config
+    large = dataclasses.replace(trunk, dim=512, depth=8, heads=8, window=12)
+    for _, _, sizes, batch in growth.cases((spec, large, coder)):
+        planned = subject.plan(subject.random_weights(sizes, need.META), batch, bf16=False)
+        counted = floor.count(planned, need.still(planned))[0].flops
+        assert 1 <= counted / (batch * growth.formula(*sizes[:2])) < 1.15
+
+
+def test_growth_changes_one_thing_at_a_time(world):
+    sizes = world.spec, world.generator.config, world.vae.config
+    cases = list(growth.cases(sizes))
+    assert {name for name, *_ in cases} == set(growth.TITLES)
+    costs = {}
+    for name, label, made, batch in cases:
+        costs.setdefault(name, []).append((int(label), batch * growth.formula(*made[:2])))
+    for points in costs.values():
+        assert len(points) >= 3 and points == sorted(points), "more of it costs more"
+
+
+def test_growth_is_a_table_and_a_picture(tiny, quick, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "BATCHES", (1, 2))
+    monkeypatch.setattr(growth, "WINDOWS", (1, 2))
+    monkeypatch.setattr(growth, "GRIDS", ((1, 1), (1, 2)))
+    figure, place = tmp_path / "growth.png", tmp_path / "growth.json"
+    words = ["--checkpoint", str(tiny), "--steps", "2", "--warmup", "0", "--rollout", "10"]
+    assert main([*words, "--growth", str(figure), "--json", str(place)]) == 0
+    assert "formula" in capsys.readouterr().out
+    data = json.loads(place.read_text())
+    assert len(data["growth"]) == 6 and len(data["rollout"]["medians"]) == 10
+    picture = cv2.imread(str(figure))
+    assert picture is not None and picture.shape == (4 * 360, 720, 3)
+
+
+def test_key_to_frame_is_measured_in_an_unseen_window(tiny, capsys, monkeypatch):
+    monkeypatch.setattr(lag, "HELD", (0.02, 0.05))
+    assert main(["--game", "tiny", "--checkpoint", str(tiny), "--lag", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "key to frame  median" in said and "one latent (167 ms) plus 30 ms" in said
+
+
+def test_a_latent_and_a_little_is_prompt():
+    assert lag.Lag(answers=9, median=90.0, p99=196.0, latent=167.0, late=0).prompt
+    slow = lag.Lag(answers=9, median=90.0, p99=198.0, latent=167.0, late=3)
+    assert (
+        not slow.prompt
+        and "NOT within" in lag.text(slow)
+        and "3 latents came late" in lag.text(slow)
+    )
+
+
+def test_plain_is_said_and_gives_the_same_frames(tiny, quick, capsys):
+    words = ["--checkpoint", str(tiny), "--steps", "1", "--warmup", "0", "--plain"]
+    assert main(words) == 0
+    assert ", plain" in capsys.readouterr().out
+    device = torch.device("cpu")
+    fast, plain = (
+        subject.begin(subject.load("tiny", str(tiny)), 2, device, None, fast=fast)
+        for fast in (True, False)
+    )
+    for row in subject.controls(fast, 12):
+        gap = (fast.step(row).int() - plain.step(row).int()).abs()
+        assert gap.max() <= 2 and (gap > 0).float().mean() < 0.02
+
+
+def test_a_spread_too_wide_is_said():
+    rates = floor.Rates({"bf16": 1e9}, {"bf16": (1, 1, 1)}, bandwidth=1e12)
+    work = floor.Work(1_000_000, 8), floor.Work(1_000_000, 8)
+
+    def speed(steps):
+        times = clock.Times(*[np.asarray(steps)] * 3)
+        return report.Speed.of(times, work, rates, "bf16", (None, None))
+
+    about = report.Subject("c", "w", "h", 1, "bf16", 4, 24)
+    quiet = speed([10.0, 10.1, 10.2, 10.3] * 25)
+    assert quiet.steady and "spread" not in report.table(quiet, about)
+    for disturbed in ([5.0, 10.0, 15.0] * 30, [10.0] * 95 + [90.0] * 5):
+        assert not speed(disturbed).steady
+        assert "spread too wide to trust" in report.table(speed(disturbed), about)
 
 
 def test_the_command_line_hands_over(tiny, quick, capsys):

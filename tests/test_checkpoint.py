@@ -392,3 +392,22 @@ def test_nothing_of_ours_reads_a_pickle():
             bad = banned | {"torch.load", "torch.save", "allow_pickle=True"}
             found += [f"{path.name}:{node.lineno} {name}" for name in names if name in bad]
     assert found == []
+
+
+def test_sizes_that_the_weights_have_room_for_are_built_without_the_compiler(tiny):
+    """The meta device loads torch's compiler: only sizes that could take memory are checked there."""
+    from aapt_env import sizes
+
+    config, _ = checkpoint.read_config(tiny)
+    files = [checkpoint.read_tensors(tiny, n, config.files[n]) for n in checkpoint.WEIGHTS[:2]]
+    assert sizes.room_for(config, *files)
+    for part, changes in (
+        ("trunk", {"dim": 4096}),
+        ("trunk", {"depth": 10**6}),
+        ("trunk", {"rows": 10**6}),
+        ("trunk", {"dim": "wide"}),
+        ("vae", {"decoder": [8, 10**5]}),
+        ("vae", {"patch": 4096}),
+    ):
+        large = dataclasses.replace(config, **{part: {**getattr(config, part), **changes}})
+        assert not sizes.room_for(large, *files), (part, changes)

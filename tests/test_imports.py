@@ -103,6 +103,30 @@ def test_the_shell_loads_no_heavy_library(module):
     assert done.stdout.split() == []
 
 
+def loaded_by(code, *names):
+    """Which of `names` are loaded after `code` has run in a fresh Python."""
+    end = f"import sys; print('loaded:', *sorted({set(names)!r} & set(sys.modules)))"
+    command = [sys.executable, "-c", f"{code}\n{end}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    return done.stdout.splitlines()[-1].removeprefix("loaded:").split()
+
+
+def test_a_window_opens_before_torch_and_without_the_video_library():
+    assert loaded_by("import aapt_env.play", "torch", "av", "scipy", "pandas", "tensorboard") == []
+
+
+def test_a_dream_needs_neither_the_compiler_nor_what_trains(tiny):
+    """Shapes checked on the meta device drew weights there, which loaded 4 seconds of torch._dynamo and sympy."""
+    code = f"""
+import gymnasium, aapt_env
+env = gymnasium.make("AAPT-World-v0", checkpoint={str(tiny)!r}, disable_env_checker=True)
+env.reset(seed=0)
+env.step(env.action_space.sample())
+"""
+    heavy = ("torch._dynamo", "sympy", "torch._inductor", "aapt_env.train", "pygame", "av")
+    assert loaded_by(code, *heavy) == []
+
+
 def test_import_adds_next_to_nothing_to_gymnasium():
     """CPU time of one thread, best of a few: other programs may be at work beside this one."""
     code = (

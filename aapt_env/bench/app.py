@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -16,14 +17,12 @@ import torch
 import tyro
 from tyro.conf import arg
 
-from aapt_env.bench import clock, floor, machine, report, rollout, subject
+from aapt_env.bench import lag, machine, need, report, rollout, shapes, subject, trials
 from aapt_env.checkpoint import Checkpoint
-from aapt_env.device import pick
+from aapt_env.device import fast_bf16, pick
 from aapt_env.flags import sentence, unless
-from aapt_env.world import World
 
 BF16 = {"auto": None, "bf16": True, "float32": False}
-CONTROLS = 256  # random controls, used again and again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,10 @@ class Bench:
     """Folder of a checkpoint or a run."""
     random: Annotated[str | None, unless("a trained world", "RECIPE")] = None
     """Random weights of this recipe's sizes instead: smoke, cpu or h100. Measures speed only."""
+    shape: Annotated[str | None, unless("a trained world", "NAME")] = None
+    """Random weights of a larger world's or a peer's sizes: paper-8b, open-oasis, wan-1.3b or diamond-64."""
+    count_only: bool = False
+    """Count FLOPs, bytes and memory, and measure nothing: for what does not fit, in seconds."""
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
     dtype: Literal["auto", "bf16", "float32"] = "auto"
@@ -53,6 +56,12 @@ class Bench:
     """CPU threads."""
     rollout: Annotated[int | None, unless("the speed test", "STEPS")] = None
     """Memory test instead: dream for so many steps (10000), and say whether memory and speed stay flat."""
+    lag: Annotated[float | None, unless("the speed test", "SECONDS")] = None
+    """Input-to-frame test instead: play so long in an unseen window, keys pressed at random (60)."""
+    growth: Annotated[Path | None, unless("the speed test", "FILE")] = None
+    """Growth test instead: cost against window, tokens and batch beside the formula, and over a dream, as a PNG."""
+    plain: bool = False
+    """Leave out the fast paths, to see what they bring."""
     json: Annotated[Path | None, unless("none", "FILE")] = None
     """Write all figures to this file too."""
 
@@ -69,20 +78,27 @@ class Bench:
         if device.type == "cuda":
             torch.cuda.set_device(device)
             torch.cuda.reset_peak_memory_stats(device)
-        where = machine.describe(device)
-        loaded = self.load()
-        world = subject.begin(loaded, self.batch, device, BF16[self.dtype])
-        about = self.about(loaded, world, command)
+        where, ground = machine.describe(device), self.ground(device)
+        about = self.about(ground, command)
         print(report.header(about, where), end="\n\n", flush=True)
-        speed = dream = None
-        if self.rollout is None:
-            speed = self.speed(world)
-            print(report.table(speed, about))
-        else:
-            dream = self.long_dream(world)
-            print(report.long_dream(dream))
+        words, found = self.trial(ground, about)
+        print(words)
         if self.json is not None:
-            self.json.write_text(json.dumps(report.to_json(about, where, speed, dream), indent=1))
+            parts = {"subject": dataclasses.asdict(about), "machine": dataclasses.asdict(where)}
+            self.json.write_text(json.dumps(parts | found, indent=1))
+
+    def trial(self, ground: trials.Ground, about: report.Subject) -> trials.Found:
+        """The one that is asked for."""
+        if self.count_only:
+            return trials.counts(ground)
+        if self.lag is not None:
+            answer = lag.measure(self.game, self.checkpoint, self.device, self.lag)
+            return lag.text(answer), {"lag": dataclasses.asdict(answer)}
+        if self.growth is not None:
+            return trials.grow(ground, self.growth, self.rollout)
+        if self.rollout is not None:
+            return trials.dream(ground, self.rollout)
+        return trials.speed(ground, about)
 
     def check(self) -> None:
         """Numbers that make no sense, flags that contradict each other, a file that cannot be written."""
@@ -94,50 +110,72 @@ class Bench:
                 raise ValueError(f"--{name} {value}: expected a whole number >= {low}")
         if self.threads is not None and self.threads > cores:
             raise ValueError(f"--threads {self.threads}: this machine has {cores} cores")
-        if self.random is not None and self.checkpoint is not None:
-            raise ValueError("--random measures random weights: leave --checkpoint out")
+        for name in ("random", "shape"):
+            if getattr(self, name) is not None and self.checkpoint is not None:
+                raise ValueError(f"--{name} measures random weights: leave --checkpoint out")
+        if self.random is not None and self.shape is not None:
+            raise ValueError("--random and --shape both say what sizes to measure: leave one out")
+        for name in ("rollout", "growth", "lag"):
+            if self.count_only and getattr(self, name) is not None:
+                raise ValueError(f"--count-only measures nothing: leave --{name} out")
+        if self.lag is not None:
+            self.check_lag(self.lag)
         if self.json is not None:
             if self.json.is_dir():
                 raise ValueError(f"--json {self.json} is a folder; expected a file's name")
             self.json.parent.mkdir(parents=True, exist_ok=True)
             self.json.touch()
 
+    def check_lag(self, seconds: float) -> None:
+        """A key can only be pressed in a world that is played as play does."""
+        if not 1 <= seconds <= 3600:
+            raise ValueError(f"--lag {seconds:g}: expected 1 to 3600 seconds")
+        for name in ("random", "shape", "rollout", "growth", "plain"):
+            if getattr(self, name):
+                raise ValueError(f"--lag plays a trained world as play does: leave --{name} out")
+        if self.batch != 1 or self.dtype != "auto":
+            raise ValueError(
+                "--lag plays a trained world as play does: leave --batch and --dtype out"
+            )
+
     def load(self) -> Checkpoint:
-        """The world that the flags ask for."""
+        """The world that the flags ask for; a shape without memory, until it is known to fit."""
+        if self.shape is not None:
+            return subject.random_weights(shapes.shape(self.shape).sizes(self.shape), need.META)
         if self.random is not None:
-            return subject.random_weights(self.game, self.random)
+            return subject.random_weights(
+                subject.recipe_sizes(self.game, self.random), torch.device("cpu")
+            )
         return subject.load(self.game, self.checkpoint)
 
-    def about(self, loaded: Checkpoint, world: World, command: str) -> report.Subject:
-        """What is measured, in words."""
-        spec = loaded.spec
+    def ground(self, device: torch.device) -> trials.Ground:
+        """What is measured, and how."""
+        wanted = BF16[self.dtype]
+        return trials.Ground(
+            loaded=self.load(),
+            shape=self.shape is not None,
+            device=device,
+            bf16=fast_bf16(device) if wanted is None else wanted,
+            batch=self.batch,
+            fast=not self.plain,
+            steps=self.steps,
+            warmup=self.warmup,
+        )
+
+    def about(self, ground: trials.Ground, command: str) -> report.Subject:
+        """The same in words."""
+        spec = ground.loaded.spec
         return report.Subject(
             command=command,
             world=f"{spec.game} {spec.width}x{spec.height}, k={spec.k}",
-            checkpoint=loaded.hash,
-            batch=world.batch,
-            dtype="bf16" if world.dtype == torch.bfloat16 else "float32",
+            checkpoint=ground.loaded.hash,
+            batch=self.batch,
+            dtype=ground.dtype + (", plain" if self.plain else ""),
             k=spec.k,
             frame_fps=spec.frame_fps,
+            assumes=() if self.shape is None else shapes.shape(self.shape).assumes,
+            counted=self.count_only,
         )
-
-    def speed(self, world: World) -> report.Speed:
-        """Time the steps, then the machine."""
-        rows = subject.controls(world, min(self.steps, CONTROLS))
-        times = clock.measure(world, rows, self.warmup, self.steps)
-        cuda = world.device.type == "cuda"
-        peak_cuda = torch.cuda.max_memory_allocated(world.device) if cuda else None
-        peaks = machine.peak_resident(), peak_cuda  # before large matrices are multiplied
-        work = floor.count(world, rows[0])
-        dtype = "bf16" if world.dtype == torch.bfloat16 else "float32"
-        return report.Speed.of(times, work, floor.rates(world.device), dtype, peaks)
-
-    def long_dream(self, world: World) -> rollout.Rollout:
-        """Warm up, then the memory test."""
-        rows = subject.controls(world, CONTROLS)
-        if self.warmup:
-            clock.measure(world, rows, 0, self.warmup)
-        return rollout.roll(world, rows, self.rollout or 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

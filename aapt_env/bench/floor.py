@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from aapt_env.bench.clock import Clock
+from aapt_env.model.packed import OPS
 from aapt_env.world import World
 
 # Rows, inner and columns of the products whose best rate is the machine's.
@@ -48,11 +50,26 @@ class Rates:
         return 1000 * max(work.flops / self.matmul[dtype], work.bytes / self.bandwidth)
 
 
-def count(world: World, rows: np.ndarray) -> tuple[Work, Work]:
-    """The work of generator and decoder, counted in one real step of the world."""
-    with FlopCounterMode(display=False) as generator:
+def packed_conv(x, w, *rest, out_shape=None, **named) -> int:
+    """FLOPs of a convolution whose weight is blocked; shapes in."""
+    return conv_flop_count(x, w, out_shape, transposed=False)
+
+
+def packed_linear(x, w, *rest, out_shape=(), **named) -> int:
+    """FLOPs of a product whose weight is blocked; shapes in."""
+    return 2 * math.prod(out_shape or ()) * x[-1]
+
+
+NAMED = {"_convolution_pointwise": packed_conv, "_linear_pointwise": packed_linear}
+PACKED = {getattr(OPS, name): work for name, work in NAMED.items() if hasattr(OPS, name)}
+
+
+def count(world: World, rows: np.ndarray | Tensor) -> tuple[Work, Work]:
+    """The work of generator and decoder, counted in one step of the world, real or on the meta device."""
+    world.step(rows)  # first calls lay weights out
+    with FlopCounterMode(display=False, custom_mapping=PACKED) as generator:
         world.advance(rows)
-    with FlopCounterMode(display=False) as decoder:
+    with FlopCounterMode(display=False, custom_mapping=PACKED) as decoder:
         world.show()
     network, cache = world.generator, world.cache
     scene = ("trunk.scene_table.weight", "trunk.scene_modulation")  # read at a reset only

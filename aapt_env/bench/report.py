@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,12 @@ import numpy as np
 from aapt_env.bench.clock import Times
 from aapt_env.bench.floor import Rates, Work
 from aapt_env.bench.machine import Machine
+from aapt_env.bench.need import Need, size
 from aapt_env.bench.rollout import GROWTH, SLOWING, Rollout
 
 MB = 1e6
+SPREAD = 0.15  # between the quartiles over the median: what a quiet machine stays below
+OUTLIER = 2.5  # p99 over median, likewise
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Subject:
     dtype: str  # of the networks
     k: int  # frames per latent
     frame_fps: int  # of real time
+    assumes: tuple[str, ...] = ()  # how a named shape was read
+    counted: bool = False  # nothing is measured
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ class Speed:
     rates: Rates
     peak_resident: int | None  # bytes, before the machine itself was measured
     peak_cuda: int | None  # bytes
+    spread: float = 0.0  # of the steps: between their quartiles, over their median
+
+    @property
+    def steady(self) -> bool:
+        """Whether the steps are alike enough to be trusted."""
+        step = self.parts[0]
+        return self.spread <= SPREAD and step.p99 <= OUTLIER * step.median
 
     @classmethod
     def of(
@@ -78,7 +89,8 @@ class Speed:
             part("generator", times.generator, generator, rates, dtype),
             part("decoder", times.decoder, decoder, rates, dtype),
         )
-        return cls(len(times.step), parts, rates, *peaks)
+        quarter, half, most = np.percentile(times.step, (25, 50, 75))
+        return cls(len(times.step), parts, rates, *peaks, spread=float((most - quarter) / half))
 
 
 def header(subject: Subject, machine: Machine) -> str:
@@ -90,9 +102,11 @@ def header(subject: Subject, machine: Machine) -> str:
         f"machine     {machine.device}; {machine.cpu}, {machine.cores} cores; torch {machine.torch}, "
         f"{machine.threads} threads",
     ]
+    names = ["assumes", *[""] * len(subject.assumes)]
+    lines += [f"{name:<11} {line}" for name, line in zip(names, subject.assumes, strict=False)]
     if "random" in subject.checkpoint:
         lines.append("            random weights: these figures are of speed only")
-    if machine.load > machine.cores / 2:
+    if machine.load > machine.cores / 2 and not subject.counted:
         lines.append(
             f"            busy: {machine.load} programs wanted these cores just before, so times are too long"
         )
@@ -107,7 +121,35 @@ def table(speed: Speed, subject: Subject) -> str:
         f"{p.floor:>10.3f} {p.over_floor:>8.1f} {100 * p.share:>14.1f}%"
         for p in speed.parts
     ]
-    return "\n".join([*rows, "", limits(speed.rates), memory(speed), real_time(speed, subject)])
+    lines = [*rows, "", limits(speed.rates), memory(speed), real_time(speed, subject)]
+    return "\n".join([*lines, *([] if speed.steady else [unsteady(speed)])])
+
+
+def unsteady(speed: Speed) -> str:
+    """What is wrong with a run that something else disturbed."""
+    step = speed.parts[0]
+    return (
+        f"spread too wide to trust: half of the steps lie within {100 * speed.spread:.0f} % of the median, p99 is "
+        f"{step.p99 / step.median:.1f} times it (a quiet machine: below {100 * SPREAD:.0f} % and {OUTLIER}); "
+        "something else was at work, measure again"
+    )
+
+
+def counted(work: tuple[Work, Work], need: Need) -> str:
+    """Counts of one step, and the memory it takes; nothing is measured."""
+    generator, decoder = work
+    parts = {"step": generator + decoder, "generator": generator, "decoder": decoder}
+    rows = ["part             GFLOP         MB"]
+    rows += [f"{n:<10} {w.flops / 1e9:>11,.3f} {w.bytes / MB:>10,.1f}" for n, w in parts.items()]
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"memory      about {size(need.total)}: {size(need.weights)} weights, {size(need.memory)} cache and state, "
+            f"{size(need.step)} for a step",
+            "counted only: nothing was measured",
+        ]
+    )
 
 
 def limits(rates: Rates) -> str:
@@ -161,16 +203,3 @@ def long_dream(rollout: Rollout) -> str:
 def verdict(flat: bool | None) -> str:
     """One word or two."""
     return {True: "flat", False: "NOT flat", None: "not known"}[flat]
-
-
-def to_json(
-    subject: Subject, machine: Machine, speed: Speed | None, rollout: Rollout | None
-) -> dict:
-    """Everything, with units as in the dataclasses."""
-    data = {"subject": dataclasses.asdict(subject), "machine": dataclasses.asdict(machine)}
-    if speed is not None:
-        data["speed"] = dataclasses.asdict(speed)
-    if rollout is not None:
-        flat = {"memory_flat": rollout.memory_flat, "time_flat": rollout.time_flat}
-        data["rollout"] = dataclasses.asdict(rollout) | flat
-    return data

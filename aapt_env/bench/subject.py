@@ -1,20 +1,29 @@
-"""What is measured: a checkpoint's world, or one of a recipe's sizes with random weights."""
+"""What is measured: a checkpoint's world, or one of a recipe's or a shape's sizes with random weights."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
 from aapt_env import checkpoint as checkpoints
+from aapt_env.bench.need import META
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.games import make_game, world_spec
 from aapt_env.model.generator import Generator
-from aapt_env.model.vae import VAE
+from aapt_env.model.trunk import TrunkConfig
+from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.paths import find_checkpoint
+from aapt_env.spec import WorldSpec
 from aapt_env.starts import PREFIX, Start
 from aapt_env.train.recipes import recipe
 from aapt_env.world import World
+
+Sizes = tuple[WorldSpec, TrunkConfig, VAEConfig]
 
 
 def load(game: str, folder: str | None) -> Checkpoint:
@@ -29,8 +38,8 @@ def load(game: str, folder: str | None) -> Checkpoint:
     return loaded
 
 
-def random_weights(game: str, name: str) -> Checkpoint:
-    """A world of recipe `name`'s sizes with random weights: as fast as a trained one, and nothing to look at.
+def recipe_sizes(game: str, name: str) -> Sizes:
+    """A game's world as recipe `name` has it.
 
     Raises:
         ValueError: an unknown game or recipe.
@@ -38,23 +47,56 @@ def random_weights(game: str, name: str) -> Checkpoint:
     chosen = recipe(name)
     env = make_game(game, chosen.size, chosen.size)
     try:
-        spec, trunk, coder = chosen.sizes(world_spec(env, game, chosen.k))
+        return chosen.sizes(world_spec(env, game, chosen.k))
     finally:
         env.close()
-    with torch.random.fork_rng(devices=[]):
+
+
+def random_weights(
+    sizes: Sizes, device: torch.device, dtype: torch.dtype = torch.float32, latents: int = PREFIX
+) -> Checkpoint:
+    """A world of these sizes with random weights: as fast as a trained one, and nothing to look at.
+
+    Args:
+        sizes: spec, trunk and VAE.
+        device: where the weights are made; on the meta device they have shapes and take no memory.
+        dtype: of the generator, which is made in it, so that no larger copy is ever there.
+        latents: real ones that its start has before the first dreamt one.
+    """
+    spec, trunk, coder = sizes
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), torch.device(device):
         torch.manual_seed(0)
-        generator, vae = Generator(trunk, spec.control), VAE(coder)
-        scramble(generator)
-        scramble(vae)
-    scene = {attribute: values[0] for attribute, values in spec.scenes.items()}
-    rng, frames = np.random.default_rng(0), 1 + PREFIX * spec.k
-    start = Start(
+        with made_in(dtype):
+            generator = Generator(trunk, spec.control)
+        vae = VAE(coder)
+        if device != META:
+            scramble(generator)
+            scramble(vae)
+    starts = [] if device == META else [random_start(spec, latents)]
+    return Checkpoint(spec, generator, vae, starts, "none: random weights")
+
+
+@contextlib.contextmanager
+def made_in(dtype: torch.dtype) -> Iterator[None]:
+    """New parameters have this dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def random_start(spec: WorldSpec, latents: int) -> Start:
+    """A start of noise: 1 + k * `latents` frames, at rest, in the first scene."""
+    rng, frames = np.random.default_rng(0), 1 + latents * spec.k
+    return Start(
         frames=rng.integers(0, 256, (frames, spec.height, spec.width, 3), dtype=np.uint8),
         controls=np.zeros((frames - 1, spec.control.width), np.float32),
         seed=0,
-        scene=scene,
+        scene={attribute: values[0] for attribute, values in spec.scenes.items()},
     )
-    return Checkpoint(spec, generator, vae, [start], "none: random weights")
 
 
 @torch.no_grad()
@@ -65,16 +107,40 @@ def scramble(network: nn.Module) -> None:
             parameter.normal_(std=parameter[0].numel() ** -0.5)
 
 
-def begin(checkpoint: Checkpoint, batch: int, device: torch.device, bf16: bool | None) -> World:
-    """A world with an episode begun in every row.
+def plan(checkpoint: Checkpoint, batch: int, bf16: bool) -> World:
+    """The same world without memory: its shapes can be counted, whatever the machine.
+
+    Raises:
+        ValueError: so many rows that no number of bytes can tell.
+    """
+    sizes = checkpoint.spec, checkpoint.generator.config, checkpoint.vae.config
+    bare = replace(random_weights(sizes, META), outcome=checkpoint.outcome)
+    try:
+        return World(bare, batch, META, bf16)
+    except RuntimeError as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise ValueError(
+            f"--batch {batch}: not enough memory on any machine; try fewer rows"
+        ) from error
+
+
+def begin(
+    checkpoint: Checkpoint,
+    batch: int,
+    device: torch.device,
+    bf16: bool | None,
+    fast: bool = True,
+) -> World:
+    """A world with an episode begun in every row; it takes the checkpoint's networks for itself.
 
     Raises:
         ValueError: the batch does not fit into memory.
     """
     try:
-        world = World(checkpoint, batch, device, bf16)
-        for row in range(batch):
-            world.reset(row, checkpoint.starts[row % len(checkpoint.starts)], seed=row)
+        world = World(checkpoint, batch, device, bf16, share=True, fast=fast)
+        starts = [checkpoint.starts[row % len(checkpoint.starts)] for row in range(batch)]
+        world.reset_rows(list(range(batch)), starts, list(range(batch)))
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise

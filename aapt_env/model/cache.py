@@ -159,6 +159,18 @@ class RingCache:
         hidden = column[None, :] >= filled[:, None]
         self.bias = self.keys.new_zeros(hidden.shape)
         self.bias = self.bias.masked_fill(hidden, -torch.inf)[:, None, None]  # [B, 1, 1, slots]
+        self.place = self.common()
+
+    def common(self) -> slice | None:
+        """The tokens where all rows put the coming position, if they share one and it is not the sink; CPU only.
+
+        Looking at the ages waits for a GPU.
+        """
+        ages = self.age.tolist() if self.age.device.type == "cpu" else []
+        if not ages or ages[0] == 0 or any(age != ages[0] for age in ages):
+            return None
+        first = self.scenes + (1 + (ages[0] - 1) % (self.window + 1)) * self.tokens
+        return slice(first, first + self.tokens)
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
         """Write the coming position's keys and values into `layer`; return all that it sees.
@@ -171,6 +183,9 @@ class RingCache:
                 "RingCache overwrites its memory: train with GrowingCache, play under no_grad"
             )
         keys, values = self.keys[layer], self.values[layer]
+        if self.place is not None:
+            keys[:, :, self.place], values[:, :, self.place] = rotate(k, self.turn), v
+            return keys, values, self.bias
         sink = self.prefix[layer, :, :, self.scenes :]
         sink.copy_(torch.where(self.first, k.to(sink.dtype), sink))
         self.blocks(keys)[self.rows, :, self.slot] = rotate(k, self.turn).to(keys.dtype)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-Turn = tuple[Tensor, Tensor]  # cos and sin, each broadcastable to [..., n, d/2]
+Turn = tuple[Tensor, Tensor]  # (cos, cos) and (-sin, sin), each broadcastable to [..., n, d]
 
 
 def turn(angles: Tensor) -> Turn:
-    """Angles in radians -> what `rotate` takes: computed once for all layers."""
-    return angles.cos(), angles.sin()
+    """Angles in radians [..., d/2] -> what `rotate` takes: computed once for all layers."""
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, by: Turn) -> Tensor:
-    """Turn each pair of features by its angle.
+    """Turn each pair of features (a, b) by its angle: (a cos - b sin, b cos + a sin).
 
     Args:
-        x: [..., n, d].
-        by: cos and sin of the angles.
+        x: [..., n, d], all a before all b.
+        by: from `turn`.
 
     Returns:
         [..., n, d] in the dtype of x.
     """
     cos, sin = by
-    a, b = x.float().chunk(2, dim=-1) if x.dtype != torch.float64 else x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
+    y = x if x.dtype == torch.float64 else x.float()
+    a, b = y.chunk(2, dim=-1)
+    return torch.addcmul(y * cos, torch.cat([b, a], dim=-1), sin).to(x.dtype)
 
 
 class Rope(nn.Module):

@@ -15,7 +15,7 @@ import tyro
 from tyro.conf import arg
 
 from aapt_env.flags import sentence, unless
-from aapt_env.play import headless, opening, window
+from aapt_env.play import opening, window
 from aapt_env.play.recorder import Recorder, recording_place
 from aapt_env.play.runner import Runner
 from aapt_env.play.session import Session, Setup
@@ -111,6 +111,8 @@ class Play:
             raise ValueError(f"--size {self.size}: expected a multiple of 8")
 
     def _film(self, wanted: opening.Wanted) -> None:
+        from aapt_env.play import headless  # here, because a window needs no video library
+
         recording_place(self.out, wanted.name)  # before a world is loaded for nothing
         session = Session(opening.open_setup(wanted), wanted.seed)
         spec = session.spec
