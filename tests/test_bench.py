@@ -66,6 +66,12 @@ def test_flops_are_counted_from_the_network_and_match_the_hand_count(world):
     assert (generator.flops, decoder.flops) == expected_flops(world)
 
 
+def test_fused_attention_in_bf16_counts_as_much(tiny):
+    world = subject.begin(subject.load("tiny", str(tiny)), 1, torch.device("cpu"), bf16=True)
+    generator, decoder = floor.count(world, controls(world)[0])
+    assert (generator.flops, decoder.flops) == expected_flops(world)
+
+
 def test_bytes_are_weights_and_memory(world):
     generator, decoder = floor.count(world, controls(world)[0])
     weights = sum(p.nbytes for n, p in world.generator.named_parameters() if "scene" not in n)

@@ -60,16 +60,25 @@ def packed_linear(x, w, *rest, out_shape=(), **named) -> int:
     return 2 * math.prod(out_shape or ()) * x[-1]
 
 
-NAMED = {"_convolution_pointwise": packed_conv, "_linear_pointwise": packed_linear}
-PACKED = {getattr(OPS, name): work for name, work in NAMED.items() if hasattr(OPS, name)}
+def fused_attention(q, k, v, *rest, out_shape=None, **named) -> int:
+    """FLOPs of attention of q [B, heads, n, d] over k, v [B, heads, m, d]; shapes in."""
+    return 2 * math.prod(q[:3]) * k[2] * (q[3] + v[3])
+
+
+NAMED = {
+    (OPS, "_convolution_pointwise"): packed_conv,
+    (OPS, "_linear_pointwise"): packed_linear,
+    (torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"): fused_attention,
+}
+UNKNOWN = {getattr(ops, name): f for (ops, name), f in NAMED.items() if hasattr(ops, name)}
 
 
 def count(world: World, rows: np.ndarray | Tensor) -> tuple[Work, Work]:
     """The work of generator and decoder, counted in one step of the world, real or on the meta device."""
     world.step(rows)  # first calls lay weights out
-    with FlopCounterMode(display=False, custom_mapping=PACKED) as generator:
+    with FlopCounterMode(display=False, custom_mapping=UNKNOWN) as generator:
         world.advance(rows)
-    with FlopCounterMode(display=False, custom_mapping=PACKED) as decoder:
+    with FlopCounterMode(display=False, custom_mapping=UNKNOWN) as decoder:
         world.show()
     network, cache = world.generator, world.cache
     scene = ("trunk.scene_table.weight", "trunk.scene_modulation")  # read at a reset only
