@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from aapt_env.ablate.board import Board
 from aapt_env.ablate.exam import Exam
@@ -23,6 +24,7 @@ from aapt_env.train.recipes import recipe
 from aapt_env.train.training import Training
 
 BASE = ("diffusion", "consistency")
+FURTHER = 0.1  # of the source's diffusion steps, for a kind of generator that takes them over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,7 @@ class Settings:
         count: starts of the exam.
         seconds: length of the exam's rollouts.
         seed: of everything.
+        inherit: the base is the source's own diffusion and consistency, of the recipe's sizes; no `base_seconds`.
     """
 
     recipe: str = "tiny"
@@ -44,6 +47,7 @@ class Settings:
     count: int = 8
     seconds: float = 30.0
     seed: int = 0
+    inherit: bool = False
 
     def __post_init__(self):
         if self.updates < 1 or self.count < 2 or self.seconds < 2 or self.base_seconds <= 0:
@@ -97,9 +101,28 @@ class Bench:
             steps = {n: int(state.read_meta(plain.folder.state_of(n))["step"]) for n in BASE}
             stages = {n: replace(getattr(made.recipe, n), steps=steps[n]) for n in BASE}
             made.recipe = replace(made.recipe, **stages)
+        if s.inherit:
+            self.inherit(folder, plain is None)
         made.open_data(self.data, float("inf"))
         made.latents()
         return made
+
+    def inherit(self, folder: Path, plain: bool) -> None:
+        """Take diffusion and consistency over from the source.
+
+        Another kind of generator begins with the source's diffusion and trains it for a `FURTHER` share of its steps;
+        consistency is its own.
+        """
+        for name in BASE if plain else BASE[:1]:
+            path = folder / name / "state.safetensors"
+            if path.is_file():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            theirs = self.source / name / "state.safetensors"
+            meta = state.read_meta(theirs)
+            if not plain:
+                meta["steps"] = str(round(int(meta["step"]) * (1 + FURTHER)))
+            state.write(path, load_file(theirs), meta)
 
     def train(self, variant: Variant, deadline: float) -> tuple[Training, Generator] | None:
         """The generator that a variant ends with, and its base; None when time was up.
@@ -132,8 +155,8 @@ class Bench:
         return base, generator
 
 
-def find_source(game: str, source: Path | None) -> Path:
-    """A run with a trained VAE and its latents.
+def find_source(game: str, source: Path | None, inherit: bool = False) -> Path:
+    """A run with a trained VAE and its latents, and to `inherit` from, diffusion and consistency too.
 
     Raises:
         ValueError: it has none.
@@ -141,9 +164,11 @@ def find_source(game: str, source: Path | None) -> Path:
     folder = source or run_dir(game)
     wanted = [folder / "autoencode" / "state.safetensors", folder / "latents" / MARK]
     wanted.append(folder / "autoencode" / "psnr.json")
+    if inherit:
+        wanted += [folder / name / "state.safetensors" for name in BASE]
     if missing := [path for path in wanted if not path.is_file()]:
         raise ValueError(
-            f"{missing[0]} is missing; an ablation starts from a run whose VAE is trained: "
+            f"{missing[0]} is missing; an ablation starts from a run that is trained so far: "
             f"'aapt train {game} --recipe cpu' makes one, --source names it"
         )
     state.read_meta(wanted[0])
@@ -166,7 +191,7 @@ def ablate(
         game: whose world.
         settings: what all variants share; those of a table that was begun must be the same.
         only: names of variants; all when empty.
-        source: a run whose VAE and latents are used.
+        source: a run whose VAE and latents are used, and with `inherit` its diffusion and consistency.
         data: the dataset's folder.
         out: results.json, ablations.md, charts and sheet; a folder per variant.
         device: auto, cpu or cuda.
@@ -180,7 +205,7 @@ def ablate(
     """
     deadline = time.monotonic() + (time_limit or float("inf"))
     chosen = choose(only)
-    source = find_source(game, source)
+    source = find_source(game, source, settings.inherit)
     out = out or run_dir(game) / "ablate"
     board = Board.open(out, game, settings, source)
     bench = Bench(game, settings, source, data or data_dir(game), out, device)

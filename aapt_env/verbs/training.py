@@ -104,6 +104,8 @@ class Ablate:
     """Adversarial updates of each variant."""
     base: Annotated[Seconds, unless("10m", "TIME")] = 600.0
     """Time for the diffusion and consistency stages that all variants begin with."""
+    inherit: bool = False
+    """Begin with the source's own diffusion and consistency, of the recipe's sizes, and not with --base."""
     count: Annotated[Count, unless("8", "COUNT")] = 8
     """Starts that the variants are examined on."""
     seconds: float = 30.0
@@ -126,7 +128,7 @@ class Ablate:
         module = flags.load("aapt_env.ablate.run")
         settings = module.Settings(
             recipe=self.recipe, updates=self.updates, base_seconds=self.base, count=self.count,
-            seconds=self.seconds, seed=self.seed,
+            seconds=self.seconds, seed=self.seed, inherit=self.inherit,
         )  # fmt: skip
         module.ablate(
             self.game, settings, self.only, self.source, self.data, self.out, self.device, self.time_limit

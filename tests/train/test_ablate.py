@@ -87,7 +87,7 @@ def test_settings_that_measure_nothing_are_refused(bad):
 def test_an_unknown_variant_and_a_run_without_a_vae_are_named(tmp_path, rolling):
     with pytest.raises(ValueError, match="unknown variant 'nonsense'; there are full, "):
         choose(("nonsense",))
-    with pytest.raises(ValueError, match="starts from a run whose VAE is trained"):
+    with pytest.raises(ValueError, match="starts from a run that is trained so far"):
         ablate(rolling, SETTINGS, (), tmp_path / "none", None, tmp_path / "out", "cpu")
 
 
@@ -136,3 +136,26 @@ def test_without_recycling_only_the_start_is_seen_in_all_caches():
                 found.append(made(x[:, now], previous[:, now], controls[:, now], t[:, now], cache))
                 cache.advance()
             torch.testing.assert_close(torch.cat(found, 1), masked, rtol=1e-9, atol=1e-9)
+
+
+def test_a_source_that_is_trained_is_what_variants_begin_with(
+    trained, dataset, rolling, tmp_path, monkeypatch
+):
+    """Diffusion and consistency are the source's; without recycling, its diffusion is trained on."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    settings = dataclasses.replace(SETTINGS, inherit=True)
+    names = ("consistency-only", "no-recycling")
+    assert ablate(rolling, settings, names, trained, dataset, tmp_path, "cpu")
+    for name in module.BASE:
+        mine, theirs = (
+            load_file(place / name / "state.safetensors") for place in (tmp_path / "base", trained)
+        )
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    other = tmp_path / "base-WithoutRecycling"
+    before = int(module.state.read_meta(trained / "diffusion" / "state.safetensors")["step"])
+    after = int(module.state.read_meta(other / "diffusion" / "state.safetensors")["step"])
+    assert after == round(1.1 * before)
+    ends = [load_file(p / "consistency" / "state.safetensors") for p in (tmp_path / "base", other)]
+    assert not torch.equal(*(end["module/generator/leave.weight"] for end in ends))
