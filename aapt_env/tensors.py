@@ -74,7 +74,13 @@ def half(module: nn.Module) -> dict[str, Tensor]:
 
 
 def put(module: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
-    """Load weights strictly; one sentence when a key or a shape does not fit."""
+    """Load weights strictly; one sentence when a key, a shape or a kind of number does not fit."""
+    real = {name for name, value in module.state_dict().items() if value.is_floating_point()}
+    whole = [name for name in real & set(tensors) if not tensors[name].is_floating_point()]
+    if whole:
+        raise ValueError(
+            f"{where}: {whole[0]} is {tensors[whole[0]].dtype}, expected floating point; get the checkpoint again"
+        )
     try:
         assign = any(value.is_meta for value in module.state_dict().values())
         module.load_state_dict(

@@ -160,6 +160,7 @@ BAD = {
     "further tensor": (tensor(GENERATOR, "leave.gain", torch.ones(2)), "Unexpected key"),
     "wrong shape": (tensor(GENERATOR, HEAD, lambda x: x[:-1].clone()), "size mismatch for leave.weight"),
     "not a number": (tensor(GENERATOR, HEAD, poison), "leave.weight has values that are not finite"),
+    "whole numbers": (tensor(GENERATOR, HEAD, lambda x: x.int()), "leave.weight is torch.int32, expected floating"),
     "scale not a number": (tensor(VAE, "scale", poison), "scale has values that are not finite"),
     "no starts": (lambda f: rewrite(f, STARTS, dict.clear), f"{STARTS}: there is no start in it"),
     "start not a picture": (tensor(STARTS, "002/frames", RAMP), f"{STARTS}: start 002 is damaged"),

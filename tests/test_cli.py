@@ -16,7 +16,10 @@ def calls(monkeypatch):
     work = {
         "aapt_env.data.record": {"record": lambda **flags: seen.append(("record", flags))},
         "aapt_env.train.run": {"train": lambda **flags: seen.append(("train", flags))},
-        "aapt_env.evaluate.meter": {"watcher": "watcher"},
+        "aapt_env.evaluate.meter": {
+            "watcher": "watcher",
+            "ship": lambda run, out: seen.append(("meter", run, out)) or out,
+        },
         "aapt_env.checkpoint": {"ship": lambda run, out: seen.append(("ship", run, out)) or out},
         "aapt_env.games": {
             "describe": lambda: {"driving": "drive", "maze": "get lost"},
@@ -161,6 +164,19 @@ def test_ship_takes_the_checkpoint_of_a_run(calls, tmp_path, capsys):
     assert cli.main(["ship", str(tmp_path / "run"), "--out", "there"]) == 0
     assert calls == [("ship", checkpoint, Path("there"))]
     assert "there" in capsys.readouterr().out
+
+
+def test_ship_takes_a_world_and_the_meter_beside_it(calls, tmp_path):
+    world = tmp_path / "world"
+    world.mkdir()
+    for name in ("config.json", "meter.json"):
+        (world / name).write_text("{}")
+    assert cli.main(["ship", str(world), "--out", "there"]) == 0
+    assert calls == [("ship", world, Path("there")), ("meter", world, Path("there"))]
+    (world / "config.json").unlink()
+    calls.clear()
+    assert cli.main(["ship", str(world), "--out", "there"]) == 0
+    assert calls == [("meter", world, Path("there"))]
 
 
 def test_import_passes_every_flag_on(monkeypatch, capsys):

@@ -60,7 +60,7 @@ def play(
     rate = fps or session.spec.frame_fps
     if recorder is not None:
         recorder.toggle(None)
-    video, sheet = place.with_suffix(".mp4"), place.with_suffix(".png")
+    video, sheet = (place.with_name(place.name + end) for end in (".mp4", ".png"))
     steps, made = Meter(10**6), 0
     picked: list[tuple[float, np.ndarray]] = []
     wanted = set(

@@ -71,7 +71,17 @@ class RunFolder:
                     f"{self.path} holds a run; go on with --resume, or choose another --out"
                 )
             self.agree(resume)
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot train here ({error.strerror}); expected a folder with write permission and free space: "
+                "give another with --out",
+                str(self.path),
+            ) from error
+        if resume and not self.mark.is_file():
+            print(f"{self.path} holds no run yet; this one begins anew")
         return list(STAGES) if stage is None else [stage]
 
     def agree(self, resume: bool) -> None:

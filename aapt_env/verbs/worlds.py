@@ -25,13 +25,15 @@ class Ship:
     """Folder that holds a checkpoint per game."""
 
     def run(self) -> None:
-        """Ship, by `aapt_env.checkpoint.ship`; a meter by `aapt_env.evaluate.meter.ship`."""
-        if (self.source / "meter.json").is_file():
-            place = flags.load("aapt_env.evaluate.meter").ship(self.source, self.out)
+        """Ship, by `aapt_env.checkpoint.ship`; a meter by `aapt_env.evaluate.meter.ship`; both where both are there."""
+        meter = (self.source / "meter.json").is_file()
+        if not meter or (self.source / "config.json").is_file():
+            world = paths.find_checkpoint(self.source)
+            place = flags.load("aapt_env.checkpoint").ship(world, self.out)
             print(f"shipped to {place}")
-            return
-        place = flags.load("aapt_env.checkpoint").ship(paths.find_checkpoint(self.source), self.out)
-        print(f"shipped to {place}")
+        if meter:
+            place = flags.load("aapt_env.evaluate.meter").ship(self.source, self.out)
+            print(f"shipped the meter to {place}")
 
 
 @dataclass(frozen=True, kw_only=True)

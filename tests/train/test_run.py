@@ -89,6 +89,12 @@ def test_starts_are_places_in_held_out_episodes(trained, dataset):
         assert np.abs(gap).mean() < 4
 
 
+def test_a_folder_that_cannot_be_written_is_named(again, tmp_path, rolling, dataset):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot train here .*give another with --out"):
+        train(rolling, "smoke", data=dataset, out=tmp_path / "file", device="cpu")
+
+
 def test_a_run_is_not_overwritten_by_accident(again):
     out, go = again
     before = (out / "adversarial" / HOME).read_bytes()
