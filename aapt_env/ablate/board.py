@@ -128,6 +128,7 @@ class Board:
             lines.append(f"| {variant.name}: {variant.says} | {' | '.join(cells)} | {minutes} |")
         a = self.about
         command = f"aapt ablate {a['game']} --recipe {a['recipe']} --updates {a['updates']}"
+        command += " --inherit" * bool(a.get("inherit"))
         about = (
             f"`{command}`: {a['updates']} updates each; {a['count']} held-out starts of {a['seconds']:g} s, "
             f"seed {a['seed']}.\nIn each cell: the first window, 5-10 s, the last.\n\n"
