@@ -1,16 +1,32 @@
-"""Whether the sizes that a checkpoint names fit each other, and its weights."""
+"""Sizes of a world's networks: made to fit its spec, and checked against each other and against weights."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from torch import Tensor
 
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
-from aapt_env.spec import WorldSpec, strict
+from aapt_env.spec import WorldSpec
+from aapt_env.strict import strict
 
 GRID = 2**22  # latent cells times blocks that any machine has memory for
+
+
+def fit(spec: WorldSpec, coder: VAEConfig, **trunk: int) -> tuple[WorldSpec, TrunkConfig]:
+    """The spec with the VAE's latents, and a trunk for them and for the spec's scenes.
+
+    Args:
+        spec: of the world; its channels and stride do not matter.
+        coder: the VAE's sizes.
+        trunk: patch, dim, depth, heads and window of the generator.
+    """
+    spec = replace(spec, channels=coder.channels, stride=coder.stride)
+    channels, rows, columns = spec.latent_shape
+    scenes = tuple(len(values) for values in spec.scenes.values())
+    return spec, TrunkConfig(channels=channels, rows=rows, columns=columns, scenes=scenes, **trunk)
 
 
 class Named(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aapt_env import sizes
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import ControlSpec, WorldSpec
@@ -43,26 +44,12 @@ class Shape:
             decoder=self.decoder,
         )
         spec = WorldSpec(
-            game=name,
-            height=self.height,
-            width=self.width,
-            control=self.control,
-            frame_fps=self.frame_fps,
-            k=self.k,
-            stride=coder.stride,
-            channels=self.channels,
-        )
-        _, rows, columns = spec.latent_shape
-        trunk = TrunkConfig(
-            channels=self.channels,
-            rows=rows,
-            columns=columns,
-            patch=self.patch,
-            dim=self.dim,
-            depth=self.depth,
-            heads=self.heads,
-            window=self.window,
-        )
+            game=name, height=self.height, width=self.width, control=self.control, frame_fps=self.frame_fps, k=self.k,
+            stride=coder.stride, channels=self.channels,
+        )  # fmt: skip
+        spec, trunk = sizes.fit(
+            spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
+        )  # fmt: skip
         return spec, trunk, coder
 
 

@@ -238,15 +238,9 @@ def learn(
         print(f"{out} holds a trained meter ({describe(accuracy)}); remove it to start over")
         return True
     episodes = Episodes.open(Path(data or data_dir(game)))
-    if len(episodes) < 2:
-        raise ValueError(f"{episodes.path} has {len(episodes)} episodes; a meter needs 2 or more")
+    train, held = recorded(episodes, config)
     torch.manual_seed(seed)
     observer = new_observer(episodes.spec, config).to(device_)
-    rooms = (config.frames, config.held_frames)
-    train, held = (
-        Recorded.of(episodes, part, room)
-        for part, room in zip(episodes.split(), rooms, strict=True)
-    )
     stage = ObserverStage(config, observer, train, held, device_)
     left = max(5.0, budget - (time.monotonic() - begun))
     run = loop.Run(
@@ -266,6 +260,16 @@ def learn(
     meter.save(out, game, observer, accuracy, about)
     print(f"reads controls of held-out real frames: {describe(accuracy)}; the meter is in {out}")
     return True
+
+
+def recorded(episodes: Episodes, config: Learn) -> tuple[Recorded, Recorded]:
+    """Frames to learn from, and frames to be examined on. Raises ValueError: there are too few episodes for both."""
+    if len(episodes) < 2:
+        raise ValueError(f"{episodes.path} has {len(episodes)} episodes; a meter needs 2 or more")
+    train, held = episodes.split()
+    return Recorded.of(episodes, train, config.frames), Recorded.of(
+        episodes, held, config.held_frames
+    )
 
 
 def describe(accuracy: dict[str, float]) -> str:

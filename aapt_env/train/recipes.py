@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from aapt_env import sizes
 from aapt_env.games import load_own
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
@@ -78,19 +79,9 @@ class Recipe:
             encoder=self.encoder,
             decoder=self.decoder,
         )
-        spec = replace(spec, channels=self.channels, stride=coder.stride)
-        _, rows, columns = spec.latent_shape
-        trunk = TrunkConfig(
-            channels=self.channels,
-            rows=rows,
-            columns=columns,
-            patch=self.patch,
-            dim=self.dim,
-            depth=self.depth,
-            heads=self.heads,
-            window=self.window,
-            scenes=tuple(len(values) for values in spec.scenes.values()),
-        )
+        spec, trunk = sizes.fit(
+            spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
+        )  # fmt: skip
         return spec, trunk, coder
 
 

@@ -68,14 +68,20 @@ def train(
         print("stopped by the time limit while recording; the same with --resume goes on")
         return
     folder.begin(stage, resume)
+    if stopped := run_stages(training, names, deadline):
+        print(f"stopped by the time limit {stopped}; --resume goes on")
+    else:
+        print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")
+
+
+def run_stages(training: Training, names: list[str], deadline: float) -> str:
+    """Run stages in turn and publish what each learned; returns where time ran out, or ""."""
     for name in names:
-        before = folder.complete(name)
+        before = training.folder.complete(name)
         done = training.run_stage(name, deadline)
         publish.write(training, name, before)
-        late = not before and name != names[-1] and time.monotonic() > deadline
-        if late or not done:
-            print(
-                f"stopped by the time limit {'after' if done else 'in'} stage {name}; --resume goes on"
-            )
-            return
-    print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")
+        if not done:
+            return f"in stage {name}"
+        if not before and name != names[-1] and time.monotonic() > deadline:
+            return f"after stage {name}"
+    return ""
