@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, log
+from math import log
 
 import cv2
 import numpy as np
 
 from aapt_games.driving import scenery
-from aapt_games.driving.cockpit import blend
+from aapt_games.driving.cutout import blend, cutout
 from aapt_games.driving.scene import Palette
 from aapt_games.driving.sprites import PAINT, draw
 
@@ -20,11 +20,17 @@ SMALLEST = 2.0  # pixels of height: nothing smaller is drawn
 
 
 @lru_cache(maxsize=160)
-def _drawing(name: str, grass, leaves) -> tuple[np.ndarray, np.ndarray]:
-    """Premultiplied RGBA and glow, both uint8, of a thing under these leaves."""
+def _drawing(name: str, grass, leaves) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Premultiplied RGBA and glow, both uint8, of a thing under these leaves, each half as high as the last."""
     c = draw(name, grass, leaves)
-    rgba = np.dstack([c.color * c.alpha[..., None], c.alpha * 255])
-    return rgba.astype(np.uint8), (c.glow * c.alpha[..., None]).astype(np.uint8)
+    rgba = np.dstack([c.color * c.alpha[..., None], c.alpha * 255]).astype(np.uint8)
+    sizes = [(rgba, (c.glow * c.alpha[..., None]).astype(np.uint8))]
+    while rgba.shape[0] > 16:
+        rgba, glow = (
+            cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in sizes[-1]
+        )
+        sizes.append((rgba, glow))
+    return sizes
 
 
 @lru_cache(maxsize=16)
@@ -50,44 +56,46 @@ class Bank:
         self._stored: dict[tuple[str, int], np.ndarray | None] = {}
 
     def _picture(self, name: str, level: int) -> np.ndarray | None:
-        """Premultiplied RGBA of `name`, RATIO**level pixels high; None where it has faded."""
+        """A cut-out of `name`, RATIO**level pixels high; None where it has faded."""
         key = (name, level)
         if key not in self._stored:
             self._stored[key] = self._make(name, level)
         return self._stored[key]
 
     def _make(self, name: str, level: int) -> np.ndarray | None:
-        rgba, glow = _drawing(name, self.palette.grass, self.palette.leaves)
+        sizes = _drawing(name, self.palette.grass, self.palette.leaves)
         px = max(2, round(RATIO**level))
+        rgba, glow = [s for s in sizes if len(s[0]) >= px or s is sizes[0]][-1]
         size = (max(1, round(px * rgba.shape[1] / rgba.shape[0])), px)
         way = cv2.INTER_AREA if px <= rgba.shape[0] else cv2.INTER_LINEAR
         rgba = cv2.resize(rgba, size, interpolation=way).astype(np.float32)
         d = self.focal * self.heights[name] / px
-        haze = 1 - np.exp(-d / self.palette.sight)
-        dark = self.palette.headlights
-        lamp = (1 - dark) + dark * (0.45 + 1.4 * np.exp(-d / 24))
-        color = rgba[..., :3] * np.asarray(self.palette.light) * lamp
-        color = np.minimum(color, rgba[..., 3:])
-        if dark:
-            color = np.maximum(color, cv2.resize(glow, size, interpolation=way))
-        color = color * (1 - haze) + np.asarray(self.palette.haze) * rgba[..., 3:] / 255 * haze
         fade = min(1.0, max(0.0, (self.far - d) / (0.3 * self.far)))
         fade *= min(1.0, max(0.0, (px / RATIO - SMALLEST) / 1.5))
         if fade == 0:
             return None
-        out = np.dstack([color, rgba[..., 3]]) * fade
-        return np.ascontiguousarray(np.clip(out, 0, 255).astype(np.uint8))
+        haze = 1 - np.exp(-d / self.palette.sight)
+        dark = self.palette.headlights
+        lamp = (1 - dark) + dark * (0.45 + 1.4 * np.exp(-d / 24))
+        color, alpha = rgba[..., :3], rgba[..., 3:]
+        color = np.minimum(
+            color * np.asarray(self.palette.light, np.float32) * np.float32(lamp), alpha
+        )
+        if dark:
+            color = np.maximum(color, cv2.resize(glow, size, interpolation=way))
+        rgba[..., :3] = color * (1 - haze) + alpha * (np.asarray(self.palette.haze) * haze / 255)
+        return cutout(rgba * np.float32(fade))
 
-    def put(
-        self, frame: np.ndarray, name: str, height: float, x: float, y: float, d: float
-    ) -> None:
-        """Draw `name` standing with its foot's middle at column `x`, row `y`, `d` metres away."""
-        px = self.focal * height / d
-        level = ceil(log(px) / _LOG - 0.25)
-        picture = self._picture(name, min(level, 32))
+    def levels(self, px: np.ndarray) -> np.ndarray:
+        """Stored sizes, int, whose pictures serve heights of `px` pixels."""
+        return np.minimum(np.ceil(np.log(px) / _LOG - 0.25).astype(int), 32)
+
+    def put(self, frame: np.ndarray, name: str, level: int, px: float, x: float, y: float) -> None:
+        """Draw `name`, `px` pixels high, its foot's middle at column `x`, row `y`, on a frame [H, W, 4]."""
+        picture = self._picture(name, level)
         if picture is None:
             return
-        k = picture.shape[0] / px
+        k = len(picture) / px
         w = picture.shape[1] / k
         x0, y0 = x - w / 2, y - px
         left, top = max(int(x0), 0), max(int(y0), 0)
@@ -96,6 +104,4 @@ class Bank:
             return
         shift = 0.5 * k - 0.5
         place = np.array([[k, 0, (left - x0) * k + shift], [0, k, (top - y0) * k + shift]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        blend(frame[top:bottom, left:right],
-              cv2.warpAffine(picture, place, (right - left, bottom - top), flags=flags))  # fmt: skip
+        blend(frame[top:bottom, left:right], picture, place)

@@ -7,6 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from aapt_games.driving.cutout import blend, cutout
 from aapt_games.driving.scene import Palette
 
 FINE = 4  # supersampling
@@ -45,7 +46,7 @@ class Cockpit:
         return round(y0 * h), round(y1 * h), round(x0 * w), round(x1 * w)
 
     def _body(self, dim: float, palette: Palette) -> tuple[np.ndarray, np.ndarray]:
-        """Premultiplied RGB and 1 - alpha (both uint8) of the bonnet and dashboard rows."""
+        """Of the bonnet and dashboard rows: a cut-out, and its last channel four times; uint8."""
         h, w = self.height * FINE, self.width * FINE
         color, alpha = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32)
         sky = np.asarray(palette.sky[0])
@@ -70,11 +71,11 @@ class Cockpit:
         color[rim] = np.asarray((104, 102, 108)) * dim
         small = cv2.resize(np.dstack([color * alpha[..., None], alpha * 255]).astype(np.float32),
                            (self.width, self.height), interpolation=cv2.INTER_AREA)  # fmt: skip
-        small = small[self.top :].astype(np.uint8)
-        return small[..., :3].copy(), 255 - cv2.merge([small[..., 3]] * 3)
+        body = cutout(small[self.top :])
+        return body, cv2.merge([body[..., 3]] * 4)
 
     def _wheel(self, dim: float) -> np.ndarray:
-        """Premultiplied RGBA picture, four times finer than the frame."""
+        """A cut-out, four times finer than the frame drawn, halved once."""
         r = self.radius * 4
         n = int(2 * r + 16)
         color, alpha = np.zeros((n, n, 3), np.float32), np.zeros((n, n), np.uint8)
@@ -98,25 +99,23 @@ class Cockpit:
         arc(263, 277, (250, 214, 40), 0.22)
         cv2.circle(color, (c, c), int(r * 0.3), (40 * dim, 40 * dim, 46 * dim), -1, cv2.LINE_AA)
         cv2.circle(alpha, (c, c), int(r * 0.3), 255, -1, cv2.LINE_AA)
-        rgba = np.dstack([color * (alpha[..., None] / 255.0), alpha]).astype(np.uint8)
-        return cv2.resize(rgba, (n // 2, n // 2), interpolation=cv2.INTER_AREA)
+        rgba = np.dstack([color * (alpha[..., None] / 255.0), alpha])
+        return cv2.resize(cutout(rgba), (n // 2, n // 2), interpolation=cv2.INTER_AREA)
 
     def draw(
         self, frame: np.ndarray, steer: float, speed: float, pedals: tuple[bool, bool]
     ) -> None:
-        """Paint over a frame; `steer` in [-1, 1], `speed` in m/s, pedals throttle and brake."""
+        """Paint over a frame, [H, W, 4]; `steer` in [-1, 1], `speed` in m/s, pedals throttle and brake."""
         part = frame[self.top :]
         cv2.multiply(part, self.cover, dst=part, scale=1 / 255)
         cv2.add(part, self.body, dst=part)
-        self._instruments(frame, speed, pedals)
+        self._instruments(frame[..., :3], speed, pedals)
         y, x0, x1 = self.span
         n = self.wheel.shape[0] / 2
         c, s = 2 * np.cos(steer * TURN), 2 * np.sin(steer * TURN)
         cx, cy = self.center[0] - x0 - 0.5, self.center[1] - y - 0.5
         to_wheel = np.array([[c, -s, n - c * cx + s * cy], [s, c, n - s * cx - c * cy]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        patch = cv2.warpAffine(self.wheel, to_wheel, (x1 - x0, self.height - y), flags=flags)
-        blend(frame[y:, x0:x1], patch)
+        blend(frame[y:, x0:x1], self.wheel, to_wheel)
 
     def _instruments(self, frame: np.ndarray, speed: float, pedals: tuple[bool, bool]) -> None:
         a, b, c, d = self.bar
@@ -141,13 +140,3 @@ class Cockpit:
         for a, b, c, d in (self.bar, *self.lamps):
             mask[a:b, c:d] = True
         return mask
-
-
-def blend(target: np.ndarray, patch: np.ndarray) -> None:
-    """Put a premultiplied RGBA patch over `target` in place: target * (256 - alpha) / 256 + patch."""
-    clear = cv2.cvtColor(cv2.extractChannel(patch, 3), cv2.COLOR_GRAY2RGB)
-    cv2.bitwise_not(clear, dst=clear)  # 255 - alpha, for each colour
-    left = np.multiply(target, clear, dtype=np.uint16)
-    left += target
-    left >>= 8
-    cv2.add(cv2.cvtColor(patch, cv2.COLOR_RGBA2RGB), left.astype(np.uint8), dst=target)

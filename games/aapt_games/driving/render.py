@@ -34,6 +34,7 @@ class Renderer:
         self.bottom = int(np.ceil(0.9 * height))  # rows below are all dashboard
         self.cockpit = cockpit(height, width, world.palette)
         self.bank = bank(world.palette, self.focal)
+        self.names = [scenery.KINDS[k] for k in world.scenery.kind]
         k = self.focal * 2 * np.pi / horizon.WIDTH
         size = (round(horizon.WIDTH * k), round(world.panorama.shape[0] * k))
         far = cv2.resize(world.panorama, size, interpolation=cv2.INTER_AREA)
@@ -71,9 +72,10 @@ class Renderer:
         roll = 0.022 * car.roll
         self._sky(frame, car.heading, row, roll)
         self._ground(frame, car, row, roll)
+        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA)
         self._things(frame[: self.bottom], car, row, roll, others, colors)
         self.cockpit.draw(frame, car.steer, car.speed, pedals)
-        return frame
+        return cv2.cvtColor(frame, cv2.COLOR_RGBA2RGB)
 
     def _sky(self, frame: np.ndarray, heading: float, row: float, roll: float) -> None:
         """Panorama, turned to the heading and leaning with the car."""
@@ -164,7 +166,7 @@ class Renderer:
                          -EYE * ch * a + py * b + reach * sh * one, b])  # fmt: skip
 
     def _things(self, frame, car: Car, row, roll, others, colors) -> None:
-        """Scenery and other cars, far to near."""
+        """Scenery and other cars, far to near, on a frame [rows, W, 4]."""
         still = self.world.scenery
         dx = np.concatenate([still.xy[:, 0], others[:, 0]]) - car.x
         dy = np.concatenate([still.xy[:, 1], others[:, 1]]) - car.y
@@ -175,14 +177,18 @@ class Renderer:
         seen &= np.abs(right) < ahead * 0.667 + size
         seen = np.flatnonzero(seen)
         seen = seen[np.argsort(-ahead[seen], kind="stable")][-MOST:]
-        lean = tan(roll)
-        for i in seen:
-            d, k = float(ahead[i]), i - len(still.kind)
-            x = self.width / 2 + self.focal * float(right[i]) / d
-            y = row + self.focal * EYE / d + lean * (x - self.width / 2)
-            if k < 0:
-                self.bank.put(frame, scenery.KINDS[still.kind[i]], float(still.height[i]), x, y, d)
-            else:
-                way = np.cos(others[k, 2] - np.arctan2(dy[i], dx[i]))
-                view = "rear" if way > 0.75 else "front" if way < -0.75 else "side"
-                self.bank.put(frame, f"car{colors[k]}-{view}", scenery.CAR_HEIGHT, x, y, d)
+        k = self.focal / ahead[seen]
+        px, side = size[seen] * k, right[seen] * k
+        x, y = self.width / 2 + side, row + EYE * k + tan(roll) * side
+        level = self.bank.levels(px)
+        for i, *where in zip(*(a.tolist() for a in (seen, level, px, x, y)), strict=True):
+            j = i - len(self.names)
+            bearing = others[j, 2] - np.arctan2(dy[i], dx[i]) if j >= 0 else 0.0
+            name = self.names[i] if j < 0 else _car_name(colors[j], bearing)
+            self.bank.put(frame, name, *where)
+
+
+def _car_name(color: int, turn: float) -> str:
+    """The picture of a car that is turned by so much (rad) from the line of sight."""
+    way = cos(turn)
+    return f"car{color}-{'rear' if way > 0.75 else 'front' if way < -0.75 else 'side'}"
