@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from aapt_env.bench import clock, floor, growth, lag, main, need, report, rollout, shapes, subject
+from aapt_env.bench import (
+    agents,
+    clock,
+    floor,
+    growth,
+    lag,
+    main,
+    need,
+    report,
+    rollout,
+    shapes,
+    soak,
+    subject,
+    unet,
+)
 from aapt_env.train.recipes import recipe
 
 
@@ -196,6 +210,9 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--lag", "0"], "--lag 0: expected 1 to 3600 seconds"),
         (["--lag", "9", "--shape", "diamond-64"], "leave --shape out"),
         (["--lag", "9", "--batch", "2"], "leave --batch and --dtype out"),
+        (["--agents", "--soak", "200"], "--agents steps a trained world as is: leave --soak out"),
+        (["--soak", "20"], "--soak 20: expected a whole number >= 160"),
+        (["--agents", "--random", "smoke"], "leave --random out"),
         (["--lag", "9", "--game", "chess"], "no checkpoint for 'chess'"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
@@ -412,3 +429,51 @@ def test_help_names_no_types(capsys):
 def test_a_folder_for_figures_is_refused_before_anything_is_measured(tmp_path, capsys):
     assert main(["--json", str(tmp_path)]) == 2
     assert "is a folder; expected a file's name" in capsys.readouterr().err
+
+
+def test_agents_table_has_the_dream_and_the_peer_and_says_that_the_game_is_missing(
+    tiny, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(agents, "ROWS", (1, 2))
+    monkeypatch.setattr(agents, "PEER_ROWS", (1,))
+    monkeypatch.setattr(agents, "REPEATS", 2)
+    found = tmp_path / "agents.json"
+    command = ["--checkpoint", str(tiny), "--agents", "--steps", "20", "--json", str(found)]
+    assert main(command) == 0
+    said = json.loads(found.read_text())["agents"]
+    names = [(pace["name"], pace["rows"]) for pace in said["paces"]]
+    assert names == [("dream", 1), ("dream", 2), ("DIAMOND's shape", 1)]
+    assert all(pace["steps"] > 0 for pace in said["paces"])
+    assert said["copies"]["bytes"] > 0
+    text = capsys.readouterr().out
+    assert "fork to 64 rows" in text and "the game is left out: unknown game 'tiny'" in text
+
+
+def test_the_game_is_stepped_at_the_dream_s_rhythm():
+    spec = subject.recipe_sizes("driving", "smoke")[0]
+    pace = agents.played(1, spec, 20)
+    assert pace.frames == spec.k * pace.steps > 0
+
+
+def test_the_peer_is_as_large_as_it_should_be():
+    weights = sum(p.numel() for p in unet.UNet().parameters())
+    assert 4e6 < weights < 5e6  # its paper: 4.4 million
+
+
+def test_soak_finds_nothing_in_a_sound_env(tiny, capsys):
+    assert main(["--checkpoint", str(tiny), "--soak", "400"]) == 0
+    said = capsys.readouterr().out
+    assert "the same to the bit" in said and "not finite: 0 steps" in said
+
+
+def test_soak_finds_a_row_that_reaches_another(tiny, monkeypatch):
+    honest = soak.AAPTVectorEnv.step
+
+    def leaky(self, actions):
+        shared = np.asarray(actions).copy()
+        shared[:] = shared[0] | shared  # everybody also does what the first row does
+        return honest(self, shared)
+
+    monkeypatch.setattr(soak.AAPTVectorEnv, "step", leaky)
+    found = soak.soak("tiny", str(tiny), "cpu", 400)
+    assert found.differing and "DIFFER" in soak.text(found)

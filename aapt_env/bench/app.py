@@ -17,12 +17,24 @@ import torch
 import tyro
 from tyro.conf import arg
 
-from aapt_env.bench import lag, machine, need, report, rollout, shapes, subject, trials
+from aapt_env.bench import (
+    agents,
+    lag,
+    machine,
+    need,
+    report,
+    rollout,
+    shapes,
+    soak,
+    subject,
+    trials,
+)
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import fast_bf16, pick
 from aapt_env.flags import sentence, unless
 
 BF16 = {"auto": None, "bf16": True, "float32": False}
+PLAYED = "lag", "agents", "soak"  # tests that step the env or the player instead of the bare world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,10 @@ class Bench:
     """Input-to-frame test instead: play so long in an unseen window, keys pressed at random (60)."""
     growth: Annotated[Path | None, unless("the speed test", "FILE")] = None
     """Growth test instead: cost against window, tokens and batch beside the formula, and over a dream, as a PNG."""
+    agents: bool = False
+    """What an agent gets instead: steps per second by batch, beside the game and DIAMOND's shape; cost of copies."""
+    soak: Annotated[int | None, unless("the speed test", "STEPS")] = None
+    """Isolation test instead: so many steps (100000) of 16 dreams that begin at random, some dreamt again alone."""
     plain: bool = False
     """Leave out the fast paths, to see what they bring."""
     json: Annotated[Path | None, unless("none", "FILE")] = None
@@ -91,9 +107,16 @@ class Bench:
         """The one that is asked for."""
         if self.count_only:
             return trials.counts(ground)
+        played = self.game, self.checkpoint, self.device
         if self.lag is not None:
-            answer = lag.measure(self.game, self.checkpoint, self.device, self.lag)
+            answer = lag.measure(*played, self.lag)
             return lag.text(answer), {"lag": dataclasses.asdict(answer)}
+        if self.agents:
+            paces = agents.measure(*played, self.steps)
+            return agents.text(paces), {"agents": dataclasses.asdict(paces)}
+        if self.soak is not None:
+            went = soak.soak(*played, self.soak)
+            return soak.text(went), {"soak": dataclasses.asdict(went) | {"flat": went.flat}}
         if self.growth is not None:
             return trials.grow(ground, self.growth, self.rollout)
         if self.rollout is not None:
@@ -103,7 +126,14 @@ class Bench:
     def check(self) -> None:
         """Numbers that make no sense, flags that contradict each other, a file that cannot be written."""
         cores = os.cpu_count() or 1
-        least = {"batch": 1, "steps": 1, "warmup": 0, "threads": 1, "rollout": rollout.TENTHS}
+        least = {
+            "batch": 1,
+            "steps": 1,
+            "warmup": 0,
+            "threads": 1,
+            "rollout": rollout.TENTHS,
+            "soak": 160,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -115,27 +145,34 @@ class Bench:
                 raise ValueError(f"--{name} measures random weights: leave --checkpoint out")
         if self.random is not None and self.shape is not None:
             raise ValueError("--random and --shape both say what sizes to measure: leave one out")
-        for name in ("rollout", "growth", "lag"):
-            if self.count_only and getattr(self, name) is not None:
+        for name in ("rollout", "growth", *PLAYED):
+            if self.count_only and self.asked(name):
                 raise ValueError(f"--count-only measures nothing: leave --{name} out")
-        if self.lag is not None:
-            self.check_lag(self.lag)
+        for name in PLAYED:
+            if self.asked(name):
+                self.check_played(name)
         if self.json is not None:
             if self.json.is_dir():
                 raise ValueError(f"--json {self.json} is a folder; expected a file's name")
             self.json.parent.mkdir(parents=True, exist_ok=True)
             self.json.touch()
 
-    def check_lag(self, seconds: float) -> None:
-        """A key can only be pressed in a world that is played as play does."""
-        if not 1 <= seconds <= 3600:
-            raise ValueError(f"--lag {seconds:g}: expected 1 to 3600 seconds")
-        for name in ("random", "shape", "rollout", "growth", "plain"):
-            if getattr(self, name):
-                raise ValueError(f"--lag plays a trained world as play does: leave --{name} out")
+    def asked(self, name: str) -> bool:
+        """Whether a flag that is off by default was given."""
+        value = getattr(self, name)
+        return value is not None and value is not False
+
+    def check_played(self, chosen: str) -> None:
+        """These step a trained world as it is played or trained in; their own sizes are fixed."""
+        if self.lag is not None and not 1 <= self.lag <= 3600:
+            raise ValueError(f"--lag {self.lag:g}: expected 1 to 3600 seconds")
+        others = ("random", "shape", "rollout", "growth", "plain", *PLAYED)
+        for name in others:
+            if name != chosen and self.asked(name):
+                raise ValueError(f"--{chosen} steps a trained world as is: leave --{name} out")
         if self.batch != 1 or self.dtype != "auto":
             raise ValueError(
-                "--lag plays a trained world as play does: leave --batch and --dtype out"
+                f"--{chosen} steps a trained world as is: leave --batch and --dtype out"
             )
 
     def load(self) -> Checkpoint:
