@@ -15,13 +15,13 @@ from aapt_env.strict import strict
 GRID = 2**22  # latent cells times blocks that any machine has memory for
 
 
-def fit(spec: WorldSpec, coder: VAEConfig, **trunk: int) -> tuple[WorldSpec, TrunkConfig]:
+def fit(spec: WorldSpec, coder: VAEConfig, **trunk: float) -> tuple[WorldSpec, TrunkConfig]:
     """The spec with the VAE's latents, and a trunk for them and for the spec's scenes.
 
     Args:
         spec: of the world; its channels and stride do not matter.
         coder: the VAE's sizes.
-        trunk: patch, dim, depth, heads and window of the generator.
+        trunk: patch, dim, depth, heads, window and change of the generator.
     """
     spec = replace(spec, channels=coder.channels, stride=coder.stride)
     channels, rows, columns = spec.latent_shape

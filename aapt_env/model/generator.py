@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -10,7 +11,11 @@ from aapt_env.spec import ControlSpec
 
 
 class Generator(nn.Module):
-    """Trunk and a linear head that gives the velocity v = noise - latent."""
+    """Trunk and a linear head that gives the velocity v = noise - latent, as what it adds to a guess.
+
+    The guess knows that the next latent is the last one and a step; without it the network has to cancel the noise and
+    to copy the last latent through its norms, which it does badly enough that a dream standing still dissolves.
+    """
 
     def __init__(self, config: TrunkConfig, control: ControlSpec):
         super().__init__()
@@ -45,4 +50,18 @@ class Generator(nn.Module):
         out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
         p, rows = self.config.patch, self.config.rows // self.config.patch
         v = rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=rows, p=p, q=p)
-        return v.to(x.dtype)
+        return v.to(x.dtype) + self.guess(x, previous, t)
+
+    def guess(self, x: Tensor, previous: Tensor, t: Tensor) -> Tensor:
+        """The mean velocity at x if latents were steps of independent normal numbers of variance `change`.
+
+        With x = (1 - t) (previous + d) + t z, the mean of z - previous - d given x; at t = 1 it is x - previous, from
+        which one pass makes the last latent again. Shapes as in `forward`.
+        """
+        s = self.config.change
+        if not s:
+            return torch.zeros_like(x)
+        t = t[..., None, None, None].to(x.dtype)
+        left = 1 - t
+        away = x - left * previous  # (1 - t) d + t z
+        return away * (t - left * s) / (t.square() + left.square() * s) - previous.to(x.dtype)

@@ -29,6 +29,7 @@ class TrunkConfig:
     heads: int = 4
     window: int = 12  # W: latents seen before the current one, besides the sink
     scenes: tuple[int, ...] = ()  # values per scene attribute; one scene token each
+    change: float = 0.0  # mean square from one latent to the next that the generator's guess expects; 0: it has none
 
     def __post_init__(self):
         object.__setattr__(self, "scenes", tuple(self.scenes))
@@ -39,6 +40,12 @@ class TrunkConfig:
         wrong = {n: v for n, v in sizes.items() if type(v) is not int or v < 1}
         if wrong or not all(type(v) is int and v > 0 for v in self.scenes):
             raise ValueError(f"sizes {wrong or self.scenes}; expected whole numbers >= 1")
+        if (
+            isinstance(self.change, bool)
+            or not isinstance(self.change, (int, float))
+            or not 0 <= self.change <= 100
+        ):
+            raise ValueError(f"change {self.change!r}; expected a number from 0 to 100")
         if self.dim % self.heads:
             raise ValueError(f"{self.dim=} must be divisible by {self.heads=}")
         if self.rows % self.patch or self.columns % self.patch:

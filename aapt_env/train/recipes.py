@@ -49,6 +49,9 @@ class Recipe:
     depth: int = 6
     heads: int = 4
     window: int = 12
+    change: float = (
+        0.25  # of latents of unit variance, from one to the next: a game at four frames per latent
+    )
     autoencode: Autoencode
     diffusion: Diffusion
     consistency: Consistency
@@ -81,6 +84,7 @@ class Recipe:
         )
         spec, trunk = sizes.fit(
             spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
+            change=self.change,
         )  # fmt: skip
         return spec, trunk, coder
 
