@@ -114,12 +114,15 @@ class Movie:
     def __init__(self, path: Path, fps: float):
         self.path, self.fps = path, fps
         self._container: Any = None  # made with the first frame: without one, there is no file
+        self._broken = (
+            False  # the library crashes when it is asked to finish a file that it could not begin
+        )
 
     def __enter__(self) -> Movie:
         return self
 
     def __exit__(self, *problem) -> None:
-        if self._container is None:
+        if self._container is None or self._broken:
             return
         with self._named():
             try:
@@ -149,6 +152,7 @@ class Movie:
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
+            self._broken = True
             raise cannot_write("video", self.path, error) from error
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from aapt_env.flags import sentence
 from aapt_env.paths import data_dir, run_dir
 from aapt_env.train import publish
 from aapt_env.train.recipes import Recipe
 from aapt_env.train.training import Training
+
+FULL = errno.ENOSPC, errno.EDQUOT
 
 
 def train(
@@ -68,7 +72,16 @@ def train(
         print("stopped by the time limit while recording; the same with --resume goes on")
         return
     folder.begin(stage, resume)
-    if stopped := run_stages(training, names, deadline):
+    try:
+        stopped = run_stages(training, names, deadline)
+    except OSError as error:
+        if error.errno not in FULL and "os error 28" not in str(error):
+            raise
+        raise OSError(
+            f"the disk of {out} is full ({sentence(error)}); expected room for states of some 100 MB each: "
+            "make room, then the same with --resume goes on from the last state, which is whole"
+        ) from error
+    if stopped:
         print(f"stopped by the time limit {stopped}; --resume goes on")
     else:
         print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import av
 import cv2
 import numpy as np
@@ -88,3 +90,12 @@ def test_what_cannot_be_written_is_named_with_the_cure(tmp_path):
     with pytest.raises(OSError, match="cannot write the video .*--out DIR"):
         with headless.Movie(tmp_path / "nowhere" / "a.mp4", 24) as movie:
             movie.add(frame)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_is_a_sentence_and_no_crash_of_the_video_library(tmp_path):
+    (tmp_path / "a.mp4").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="cannot write the video .*No space left.*--out DIR"):
+        with headless.Movie(tmp_path / "a.mp4", 24) as movie:
+            for shade in range(200):
+                movie.add(np.full((64, 64, 3), shade, np.uint8))

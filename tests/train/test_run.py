@@ -1,6 +1,7 @@
 """`aapt train`: from recordings to a world that plays, stopped and resumed anywhere, never overwriting by accident."""
 
 import dataclasses
+import errno
 import json
 import shutil
 import time
@@ -93,6 +94,18 @@ def test_a_folder_that_cannot_be_written_is_named(again, tmp_path, rolling, data
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot train here .*give another with --out"):
         train(rolling, "smoke", data=dataset, out=tmp_path / "file", device="cpu")
+
+
+def test_a_full_disk_says_how_to_go_on(again, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out, go = again
+    monkeypatch.setattr(publish, "write", full)
+    with pytest.raises(
+        OSError, match="disk of .* is full .*make room, then the same with --resume"
+    ):
+        go(resume=True)
 
 
 def test_a_run_is_not_overwritten_by_accident(again):
