@@ -28,12 +28,32 @@ def noisy(clip: Clip, noise: Tensor, t: Tensor) -> Tensor:
     return (1 - t) * clip.latents[:, 1:] + t * noise
 
 
-def teacher_forced(generator: Generator, x: Tensor, clip: Clip, t: Tensor, seen=None) -> Tensor:
-    """The velocity at x in one parallel pass whose recycled latents are real. Returns [B, T, C, h, w]."""
+def teacher_forced(
+    generator: Generator,
+    x: Tensor,
+    clip: Clip,
+    t: Tensor,
+    seen=None,
+    recycled: Tensor | None = None,
+) -> Tensor:
+    """The velocity at x in one parallel pass whose recycled latents are real, or given. Returns [B, T, C, h, w]."""
     length = x.shape[1]
     seen = seen or generator.trunk.clip(clip.scene, length)
     time = t[:, None].expand(-1, length)
-    return generator(x, clip.latents[:, :-1], clip.controls, time, seen).float()
+    recycled = clip.latents[:, :-1] if recycled is None else recycled
+    return generator(x, recycled, clip.controls, time, seen).float()
+
+
+def smudged(clip: Clip, dice: Dice, most: float) -> Tensor:
+    """The latents to recycle [B, T, C, h, w], under noise of one deviation per clip, 0 to `most`.
+
+    A dream recycles latents with small faults; who has seen none passes them on enlarged.
+    """
+    real = clip.latents[:, :-1]
+    if not most:
+        return real
+    level = most * dice.uniform(len(real))[:, None, None, None, None]
+    return real + level * dice.normal(*real.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +67,7 @@ class Diffusion:
     lr: float = 5e-4
     weight_decay: float = 0.01
     shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
+    smudge: float = 0.3  # the most noise on recycled latents, as a deviation; the paper has none
     ema: float = 0.995
 
 
@@ -71,7 +92,8 @@ class DiffusionStage(Stage):
         """Mean squared error of the velocity."""
         noise = dice.normal(*clip.latents[:, 1:].shape)
         t = shifted(dice.uniform(len(noise)), self.config.shift)
-        v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t)
+        recycled = smudged(clip, dice, self.config.smudge)
+        v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t, recycled=recycled)
         loss = (v - (noise - clip.latents[:, 1:])).square().mean()
         yield loss, {"loss": loss.detach()}
 
@@ -95,6 +117,7 @@ class Consistency:
     lr: float = 2e-4
     shift: float = 4.0
     levels: int = 32  # fixed steps from noise to data
+    smudge: float = 0.3  # as in diffusion
     huber: float = 0.03  # pseudo-Huber width per root of a latent's size (arXiv 2310.14189)
 
 
@@ -129,20 +152,23 @@ class ConsistencyStage(Stage):
             shifted((level + 1) / n, self.config.shift),
             shifted(level / n, self.config.shift),
         )
+        recycled = smudged(clip, dice, self.config.smudge)
         x_high = noisy(clip, noise, high)
         with torch.no_grad():
             gap = (low - high)[:, None, None, None, None]
-            x_low = x_high + gap * teacher_forced(self.teacher, x_high, clip, high)
-            target = self.clean(x_low, clip, low)
-        squared = (self.clean(x_high, clip, high) - target).square().flatten(2).sum(-1)  # [B, T]
+            v = teacher_forced(self.teacher, x_high, clip, high, recycled=recycled)
+            target = self.clean(x_high + gap * v, clip, low, recycled)
+        found = self.clean(x_high, clip, high, recycled)
+        squared = (found - target).square().flatten(2).sum(-1)  # [B, T]
         size = noise[0, 0].numel()
         c = self.config.huber * size**0.5
         loss = ((squared + c * c).sqrt() - c).mean() / size**0.5
         yield loss, {"loss": loss.detach(), "mse": squared.detach().mean() / size}
 
-    def clean(self, x: Tensor, clip: Clip, t: Tensor) -> Tensor:
+    def clean(self, x: Tensor, clip: Clip, t: Tensor, recycled: Tensor | None = None) -> Tensor:
         """f(x, t) = x - t v(x, t); at t = 0 it is x itself."""
-        return x - t[:, None, None, None, None] * teacher_forced(self.generator, x, clip, t)
+        v = teacher_forced(self.generator, x, clip, t, recycled=recycled)
+        return x - t[:, None, None, None, None] * v
 
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""

@@ -15,6 +15,7 @@ from aapt_env.train.diffusion import (
     DiffusionStage,
     noisy,
     shifted,
+    smudged,
     teacher_forced,
 )
 from aapt_env.train.loop import Run, advance
@@ -101,6 +102,17 @@ def test_the_target_is_noise_minus_latents():
     assert loss.item() == pytest.approx(
         float((noise - clip.latents[:, 1:]).square().mean()), rel=1e-5
     )
+
+
+def test_recycled_latents_are_smudged_clip_by_clip_and_the_target_is_not():
+    clip = OneClip().sample(None, 64, 4)
+    assert torch.equal(smudged(clip, Dice.of(0, "x", 0), 0.0), clip.latents[:, :-1])
+    faults = smudged(clip, Dice.of(0, "x", 0), 0.3) - clip.latents[:, :-1]
+    levels = faults.flatten(1).std(1)
+    assert 0 <= levels.min() < 0.05 and 0.25 < levels.max() < 0.33
+    assert levels.std() > 0.05
+    again = smudged(clip, Dice.of(0, "x", 0), 0.3) - clip.latents[:, :-1]
+    assert torch.equal(faults, again)
 
 
 def test_a_clip_of_four_latents_can_be_overfit():
