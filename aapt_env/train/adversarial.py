@@ -45,6 +45,7 @@ class Adversarial:
 
     share: float
     steps: int | None = None
+    begin: str = "consistency"  # the stage whose weights the generator begins with, or diffusion
     batch: int = 12
     length: int = 14  # latents that the critic judges, at most W + 2
     leads: tuple[int, ...] = (0,)  # latents dreamt before them; one of these per step
@@ -72,6 +73,8 @@ class Adversarial:
     def __post_init__(self):
         object.__setattr__(self, "leads", tuple(self.leads))
         object.__setattr__(self, "heads", tuple(self.heads))
+        if self.begin not in ("consistency", "diffusion"):
+            raise ValueError(f"begin {self.begin!r}; expected consistency or diffusion")
         if self.anchor and (any(self.leads) or not self.forcing.student):
             raise ValueError(
                 "an anchor needs rollouts from the start: leads (0,) and student forcing"

@@ -119,12 +119,14 @@ class Consistency:
     levels: int = 32  # fixed steps from noise to data
     smudge: float = 0.3  # as in diffusion
     huber: float = 0.03  # pseudo-Huber width per root of a latent's size (arXiv 2310.14189)
+    ema: float = 0.99  # of the student, for what comes after; the target has none
 
 
 class ConsistencyStage(Stage):
     """One step of the teacher's ODE, then agreement: f(x_t, t) = x_t - t v should be constant along it.
 
-    No EMA target, no guidance, teacher forcing throughout.
+    No EMA target, no guidance, teacher forcing throughout. What goes on is the student's average: its own weights
+    tremble by what a dream standing still soon shows.
     """
 
     def __init__(
@@ -135,8 +137,10 @@ class ConsistencyStage(Stage):
         train: LatentClips,
         dreamer: Dreamer,
     ):
-        super().__init__(name="consistency", modules={"generator": generator})
-        self.config, self.generator, self.train, self.dreamer = config, generator, train, dreamer
+        ema = copy.deepcopy(generator)
+        super().__init__(name="consistency", modules={"generator": generator, "ema": ema})
+        self.config, self.generator, self.ema = config, generator, ema
+        self.train, self.dreamer = train, dreamer
         self.teacher = teacher.requires_grad_(False)
         optimizer = adam(generator, config.lr, (0.9, 0.98))
         self.turns = [Turn("generator", (generator,), optimizer, self.losses)]
@@ -170,6 +174,10 @@ class ConsistencyStage(Stage):
         v = teacher_forced(self.generator, x, clip, t, recycled=recycled)
         return x - t[:, None, None, None, None] * v
 
+    def after(self, step: int) -> None:
+        """Average the weights."""
+        average(self.ema, self.generator, self.config.ema, step)
+
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""
-        return self.dreamer.sheet(self.generator)
+        return self.dreamer.sheet(self.ema)

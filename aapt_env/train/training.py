@@ -74,9 +74,7 @@ class Training:
         torch.manual_seed(self.folder.seed + 1)
         made = self.kind(self.sizes, self.spec.control).to(self.device)
         if stage is not None:
-            state.load_module(
-                self.folder.state_of(stage), "generator" if stage == "consistency" else name, made
-            )
+            state.load_module(self.folder.state_of(stage), name, made)
         return made
 
     def latents(self) -> None:
@@ -157,13 +155,13 @@ class Training:
         return OutcomeHead(self.sizes, c.width, c.bins).to(self.device)
 
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
-        """The adversarial stage, from consistency and diffusion weights; or the long one, from where that one ended."""
+        """The adversarial stage, its critic from the diffusion weights; or the long one, from where that one ended."""
         critic = Critic(self.sizes, self.spec.control, settings.heads).to(self.device)
         if name == "long":
             generator = self.generator("adversarial", "generator")
             state.load_module(self.folder.state_of("adversarial"), "critic", critic)
         else:
-            generator = self.generator("consistency")
+            generator = self.generator(settings.begin)
             critic.start_from(self.generator("diffusion"))
         rest = self.clips, self.dreamer, name, self.shown() if settings.wrong_controls else None
         return AdversarialStage(settings, generator, critic, *rest)
