@@ -127,11 +127,13 @@ def cpu() -> Recipe:
         autoencode=Autoencode(share=0.19),
         diffusion=Diffusion(share=0.38, batch=16),
         consistency=Consistency(share=0.04, batch=16),
-        adversarial=Adversarial(share=0.19, batch=16, penalised=1 / 16),
+        adversarial=Adversarial(
+            share=0.19, begin="diffusion", batch=16, penalised=1 / 16, keep=0.5
+        ),
         long=Adversarial(
             share=0.11,
             batch=16,
-            leads=(0, 14, 28, 42),
+            leads=(0, 14, 28, 56),
             overlap=6,
             penalty=50.0,
             penalised=1 / 16,
