@@ -36,6 +36,20 @@ def window_size(frame: Size, pictures: int, scale: float, desktop: Size) -> Size
     return width, round(tall * zoom) + bar
 
 
+def on_screen(at: Size, window: Size, desktop: Size) -> Size:
+    """Where a window that grew should stand: moved up and left as far as it hangs over the first screen's edge.
+
+    Args:
+        at: (x, y) of its corner; one that stands on another screen is left there.
+        window: (width, height).
+        desktop: (width, height) of the first screen.
+    """
+    if at[0] >= desktop[0] or at[1] >= desktop[1]:
+        return at
+    x, y = (max(0, min(a, most - size)) for a, most, size in zip(at, desktop, window, strict=True))
+    return x, y
+
+
 def strip(window: Size) -> pygame.Rect:
     """The HUD's place, along the bottom."""
     tall = round(STRIP * unit_of(window[0]))

@@ -323,4 +323,5 @@ class Window:
         size = layout.window_size(self._frame_size(), pictures, self.scale, desktop)
         if size != self._size():
             self._screen.size = size
+            self._screen.position = layout.on_screen(self._screen.position, size, desktop)
         self._fitted = self._size()

@@ -132,6 +132,13 @@ def test_sizes_keep_the_window_readable_and_on_the_screen():
     assert left.width == left.height
 
 
+def test_a_window_that_grew_stays_on_the_screen():
+    assert layout.on_screen((400, 80), (1000, 500), (1280, 800)) == (280, 80)
+    assert layout.on_screen((400, 80), (800, 500), (1280, 800)) == (400, 80), "it has room"
+    assert layout.on_screen((100, 600), (1400, 500), (1280, 800)) == (0, 300)
+    assert layout.on_screen((1300, 80), (1000, 500), (1280, 800)) == (1300, 80), "another screen"
+
+
 def test_a_left_and_a_right_are_one_gauge(spec):
     gauges = gauges_of(spec.control)
     assert [g.name for g in gauges] == ["steer", "throttle", "brake"]
