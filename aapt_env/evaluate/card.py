@@ -31,6 +31,10 @@ ROWS = {
     "translation_error_dream": "camera: steps off the command (share)",
     "rotation_ratio_dream": "camera: turns realised over commanded (1 is right)",
     "translation_ratio_dream": "camera: steps realised over commanded (1 is right)",
+    "keypoint_error_dream": "pose: joints off the command (units of half a frame)",
+    "keypoint_error_ratio": "pose: the same over the game's (1 is right)",
+    "keypoint_error_unseen_ratio": "pose: the same for motions that no recording holds",
+    "identity_kept": "the same person still (1 is the game's, 0 another)",
     "loop_closure_dream": "look away and back: how much of the view is there again (1 is all)",
 }
 REFERENCE = {
@@ -46,6 +50,7 @@ REFERENCE = {
     "steer_gap_game": "steer gap of the game",
     "rotation_error_game": "camera: turns read off the command, real frames",
     "translation_error_game": "camera: steps read off the command, real frames",
+    "keypoint_error_game": "pose: joints read off the command, real frames",
     "loop_closure_vae": "look away and back, the VAE alone",
 }
 

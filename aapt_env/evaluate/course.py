@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from aapt_env.checkpoint import Checkpoint
-from aapt_env.evaluate import camera, figures, measures, rollouts
+from aapt_env.evaluate import camera, figures, measures, pose, rollouts
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts, join
 from aapt_env.games import shown_controls
@@ -22,6 +22,7 @@ GROUP = 8  # starts dreamt side by side, at most
 SEEDS = 4  # of noise, for diversity
 FORK = 4.0  # seconds under one control
 STEER = 2.0  # seconds over which left and right part
+UNSEEN = 5.0  # seconds of controls of a kind that no recording holds
 SEEDED = 10.0  # seconds over which seeds are compared
 
 
@@ -107,7 +108,26 @@ class Course:
         dream = self._dream(first, starts, rows)
         vae = rollouts.through_vae(self.checkpoint, starts, game, self.device)
         found = figures.twin(dream, game, vae, spec.k, self.mask, self.meter)
+        if spec.control.kind == "pose":
+            for name, clips in (("dream", dream), ("game", game), ("vae", vae)):
+                found[f"{name}_limbs"] = pose.colours(clips, rows, spec.k, spec.control)
         return found | {"rows": rows, "alive": alive}
+
+    def unseen(self) -> Figures:
+        """The dream beside its game under what no recording holds: the game's own `unseen_entry` plays."""
+        return self.collect("unseen", min(16, self.count), UNSEEN, self._unseen)
+
+    def _unseen(self, first: int, starts: list[Start]) -> Figures:
+        assert self.twin is not None and self.meter is not None
+        entry = self.twin.game.unwrapped.unseen_entry
+        game, rows, alive = rollouts.play_games(
+            self.twin, starts, self.latents(UNSEEN), self.seed + first, None, entry
+        )
+        out: Figures = {"rows": rows, "alive": alive}
+        for name, clips in (("dream", self._dream(first, starts, rows)), ("game", game)):
+            seen = self.meter.watch(clips)
+            out |= {f"{name}_value": seen.value, f"{name}_reading": seen.reading}
+        return out
 
     def _dream(self, first: int, starts: list[Start], rows: np.ndarray) -> np.ndarray:
         seeds = self.seeds(first, starts)

@@ -138,9 +138,12 @@ class ObserverStage(Stage):
         """One loss; `accuracy` of the batch, every class counting alike."""
         frames, rows, scenes = batch
         observer, control = self.observer, self.observer.control
-        grey = soften(observer.grey(frames), dice, self.config.soft, self.config.grain)
-        motion, look = observer.towers(frames, grey)
-        logits = observer.read(F.silu(motion)).float()
+        soft, grain = self.config.soft, self.config.grain
+        grey, now = soften(observer.grey(frames), dice, soft, grain), observer.now(frames)
+        motion, look = observer.motion(grey.diff(dim=1)), observer.look(now)
+        if control.kind == "pose":
+            now = soften(now, dice, soft, grain)
+        logits = observer.reading(motion, now)
         read = reading.loss(control, logits, rows, self.weight)
         guesses = observer.guess(F.silu(look)).float()
         guess = reading.loss(control, guesses[:, : control.size], rows, self.weight)

@@ -58,7 +58,9 @@ def weights(control: ControlSpec, rows: np.ndarray) -> Tensor:
 
 
 def loss(control: ControlSpec, logits: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """How badly logits [B, size] tell the controls rows [B, width]; a Box's elements by squared error."""
+    """How badly logits [B, size] tell the controls rows [B, width]: squared error of a Box, distance of a pose."""
+    if control.kind == "pose":
+        return F.l1_loss(logits.tanh(), rows)
     if control.space == "Box":
         return F.mse_loss(logits.tanh(), rows)
     if control.space == "Discrete":

@@ -70,6 +70,20 @@ CHARTS = {  # file: (title, {metric: label}, lines)
         {"rotation_ratio_dream": "turns", "translation_ratio_dream": "steps"},
         (0.8, 1.25),
     ),
+    "pose": (
+        "joints seen off the command, units of half a frame",
+        {
+            "keypoint_error_dream": "dream",
+            "keypoint_error_game": "game",
+            "keypoint_error_vae": "VAE alone",
+        },
+        (),
+    ),
+    "identity": (
+        "the same person: 1 as in the game, 0 another",
+        {"identity_kept": "kept"},
+        (1.0,),
+    ),
     "diversity": (
         "seeds apart, over starts apart",
         {"diversity": "colours", "diversity_features": "features"},
@@ -86,6 +100,8 @@ BARS = {  # metric: (lowest, highest, what is asked)
     "unbroken_dream": (1.0, None, "starts without a broken frame, all"),
     "rotation_error_dream": (None, 0.15, "a camera's turns, off the command by at most 15 %"),
     "translation_error_dream": (None, 0.25, "a camera's steps, off the command by at most 25 %"),
+    "keypoint_error_ratio": (None, 1.5, "a pose's joints, off by at most 1.5 times the game's"),
+    "keypoint_error_unseen_ratio": (None, 2.0, "the same for motions that no recording holds"),
     "vae_psnr": (30.0, None, "the VAE alone, at least 30 dB"),
 }
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222}

@@ -27,9 +27,9 @@ def find_game(spec: WorldSpec) -> tuple[Twin | None, str]:
         return None, " ".join(str(error).split())
 
 
-def driver(twin: Twin, seed: int):
-    """Who plays the game: its own scripted player, or random controls where it has none."""
-    return policies.load(policies.resolve(None, twin.game), twin.game)(seed)
+def driver(twin: Twin, seed: int, entry: str | None = None):
+    """Who plays the game: `entry`, else its own scripted player, or random controls where it has none."""
+    return policies.load(policies.resolve(entry, twin.game), twin.game)(seed)
 
 
 def play_game(twin: Twin, start: Start, length: int, policy, rows: np.ndarray | None):
@@ -88,11 +88,16 @@ def fork_game(twin: Twin, start: Start, branches: np.ndarray) -> np.ndarray:
 
 
 def play_games(
-    twin: Twin, starts: list[Start], length: int, seed: int, rows: np.ndarray | None
+    twin: Twin,
+    starts: list[Start],
+    length: int,
+    seed: int,
+    rows: np.ndarray | None,
+    entry: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`play_game` from each start, its driver seeded with seed + i unless rows [n, T, width] are given."""
+    """`play_game` from each start, its `driver` seeded with seed + i unless rows [n, T, width] are given."""
     played = [
-        play_game(twin, start, length, driver(twin, seed + i), None)
+        play_game(twin, start, length, driver(twin, seed + i, entry), None)
         if rows is None
         else play_game(twin, start, length, None, rows[i])
         for i, start in enumerate(starts)

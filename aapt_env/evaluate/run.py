@@ -14,9 +14,9 @@ import tyro
 from aapt_env import checkpoint as checkpoints
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import pick
-from aapt_env.evaluate import camera, outcome, report, rollouts, sanity, stay, summary
+from aapt_env.evaluate import camera, outcome, pose, report, rollouts, sanity, stay, summary
 from aapt_env.evaluate import meter as meters
-from aapt_env.evaluate.course import FORK, Course
+from aapt_env.evaluate.course import FORK, UNSEEN, Course
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts
 from aapt_env.evaluate.summary import Metrics, Window
@@ -167,6 +167,9 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
         metrics |= stay.steer(forks, list(rollouts.variants(spec.control)))
     if spec.control.kind == "camera" and "yaw" in spec.control.names:
         metrics |= camera.closure(course.loops())
+    if spec.control.kind == "pose" and course.twin is not None and course.meter is not None:
+        if hasattr(course.twin.game.unwrapped, "unseen_entry"):
+            metrics |= pose.keypoints(course.unseen(), spans(spec, [(0, UNSEEN)]), "_unseen")
     metrics |= stay.diversity(seeded, spans(spec, summary.windows(min(10.0, seconds))))
     return metrics, long, forks
 
@@ -177,11 +180,15 @@ def twin_metrics(part: Figures, spec: WorldSpec, seconds: float, meter: Meter | 
     short, five = spans(spec, summary.windows(seconds)), spans(spec, summary.fives(seconds))
     if "game_motion" in part:
         metrics |= summary.pictures(part, short) | summary.motion(part, short)
+        if "game_limbs" in part:
+            metrics |= pose.identity(part, short)
         metrics |= stay.drifts(part, five)
     if meter is not None:
         metrics |= summary.control(part, short, spec.control)
         if spec.control.kind == "camera":
             metrics |= camera.motions(part, short, spec.control)
+        if spec.control.kind == "pose":
+            metrics |= pose.keypoints(part, short)
         metrics |= stay.broken(part, five, meter.far)
     return metrics
 

@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aapt_env.model.keypoints import Keypoints
 from aapt_env.spec import ControlSpec
 
 POOL = 4  # cells each way that remain of a picture
 PLAIN = 3 * POOL**2  # features that are not learned: brightness, roughness and change of each cell
 GROUPS = 8  # of channels, normalised together
+EDGE = 0.999  # as far from the middle as a joint is read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +31,23 @@ class ObserverConfig:
     after: int = 1  # latents seen after it: a pedal takes a moment to show
     motion: tuple[int, ...] = (32, 64, 96, 128)  # channels of the tower that sees what changes
     look: tuple[int, ...] = (16, 32, 48, 64)  # channels of the tower that sees one frame
+    joints: tuple[int, ...] = (24, 48, 64, 96)  # channels of the one that finds a pose's joints
     features: int = 64  # numbers that each tower ends in
     bank: int = 1024  # real features kept, to tell how far a frame is from any real one
     scenes: tuple[int, ...] = ()  # values of each scene attribute
 
     def __post_init__(self):
-        for name in ("motion", "look", "scenes"):
+        for name in ("motion", "look", "joints", "scenes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if min(self.height, self.width, self.k, self.features, self.bank, *self.motion) < 1:
             raise ValueError(f"sizes of an observer must be 1 or more, got {self}")
-        if min(self.before, self.after) < 0 or any(w % GROUPS for w in self.motion + self.look):
+        channels = self.motion + self.look + self.joints
+        if min(self.before, self.after) < 0 or any(w % GROUPS for w in channels):
             raise ValueError(
                 f"expected before and after >= 0 and channels in multiples of {GROUPS}, got {self}"
             )
+        if len(self.joints) != 4:
+            raise ValueError(f"expected four widths of joints, got {self.joints}")
 
     @property
     def span(self) -> int:
@@ -79,7 +85,7 @@ class Observer(nn.Module):
     same whatever the picture, so neither a frozen world nor the shape of the road ahead can stand in for obedience. The
     features join those of that tower with those of a second one that sees one frame and learned, in training, to guess
     the control and the scene from it; and with `PLAIN` ones that are not learned, since towers that normalise what they
-    see would take noise or grey for a road.
+    see would take noise or grey for a road. A pose is no motion: it is read from one frame, as `Keypoints`.
 
     Attributes:
         mask: [H, W] bool, pixels that are blanked before anything else.
@@ -100,7 +106,11 @@ class Observer(nn.Module):
         self.config, self.control = config, control
         self.motion = tower(config.span - 1, config.motion, 7, config.features)
         self.look = tower(3, config.look, 5, config.features)
-        self.read = nn.Linear(config.features, control.size)
+        if control.kind == "pose":
+            a, b, c, d = config.joints
+            self.joints = Keypoints(control.size // 3, (a, b, c, d))
+        else:
+            self.read = nn.Linear(config.features, control.size)
         self.guess = nn.Linear(config.features, control.size + sum(config.scenes))
         self.register_buffer("mask", torch.zeros(config.height, config.width, dtype=torch.bool))
         self.register_buffer("mean", torch.zeros(config.seen))
@@ -121,10 +131,16 @@ class Observer(nn.Module):
             )
         return frames.float().mean(dim=-1).mul_(1 / 64) * ~self.mask
 
-    def towers(self, frames: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """What both towers end in, [B, features] twice, of stacks and their `grey`."""
+    def now(self, frames: Tensor) -> Tensor:
+        """The last frame of the latent that is read, of stacks: [B, 3, H, W] in -1 ... 1, blank under the mask."""
         now = (frames[:, self.config.now].float() / 127.5 - 1) * ~self.mask[..., None]
-        return self.motion(grey.diff(dim=1)), self.look(now.permute(0, 3, 1, 2))
+        return now.permute(0, 3, 1, 2)
+
+    def reading(self, motion: Tensor, now: Tensor) -> Tensor:
+        """The control as logits [B, size], of what the tower of motion ends in and of `now`."""
+        if self.control.kind == "pose":
+            return self.joints(now).flatten(1).clamp(-EDGE, EDGE).atanh()
+        return self.read(F.silu(motion)).float()
 
     def plain(self, grey: Tensor) -> Tensor:
         """Brightness, and logarithms of roughness and of change, of each cell: [B, PLAIN]."""
@@ -144,9 +160,10 @@ class Observer(nn.Module):
             [B, size] logits of keys, or a Box's elements before tanh; and features [B, d], standardised.
         """
         grey = self.grey(frames)
-        motion, look = self.towers(frames, grey)
+        now = self.now(frames)
+        motion, look = self.motion(grey.diff(dim=1)), self.look(now)
         features = torch.cat([motion, look, self.plain(grey)], dim=1).float()
-        return self.read(F.silu(motion)).float(), (features - self.mean) / self.std
+        return self.reading(motion, now), (features - self.mean) / self.std
 
     def distance(self, features: Tensor) -> Tensor:
         """How far features [n, d] are from the nearest real ones: [n]."""

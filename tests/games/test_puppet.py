@@ -12,7 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from aapt_games import GAMES
-from aapt_games.puppet import PuppetEnv, angles, limits, motions
+from aapt_games.puppet import PuppetEnv, angles, driver, limits, motions
 from aapt_games.puppet import env as env_module
 from aapt_games.puppet.driver import Driver
 from aapt_games.puppet.hands import TOLD, Hands
@@ -174,14 +174,14 @@ def test_the_performer_is_worth_recording(monkeypatch):
     game, acts, clamped, moved, high = PuppetEnv(), set(), [], [], []
     for seed in range(4):
         obs, info = game.reset(seed=seed)
-        driver = Driver(seed)
-        driver.reset(game)
+        player = Driver(seed)
+        player.reset(game)
         for _ in range(60):
-            row = driver(obs, info)
+            row = player(obs, info)
             before = info["pose"]
             for _ in range(4):
                 obs, _, _, _, info = game.step(row)
-            acts.add(driver.act)
+            acts.add(player.act)
             clamped.append(info["clamped"])
             moved.append(np.abs(info["pose"] - before).max())
             high.append(info["pose"][2, 1])
@@ -230,3 +230,17 @@ def test_no_torch():
     subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=Path(env_module.__file__).parents[2]
     )
+
+
+def test_motions_kept_from_recordings_are_those_that_the_meter_plays(game):
+    recorded = {*driver.ONCE, *motions.DANCES}
+    assert recorded.isdisjoint(motions.UNSEEN) and recorded | {*motions.UNSEEN} == {*motions.CLIPS}
+    obs, info = game.reset(seed=0)
+    player, played = driver.Unseen(0), set()
+    player.reset(game)
+    for _ in range(60):
+        row = player(obs, info)
+        played.add(player.act)
+        for _ in range(4):
+            obs, _, _, _, info = game.step(row)
+    assert played == {"idle", "clip"}

@@ -8,14 +8,14 @@ import numpy as np
 
 from aapt_games.chance import by_share, one_of
 from aapt_games.puppet.angles import draw
-from aapt_games.puppet.motions import CLIPS, DANCES, RUN, UPPER, WALK, Clip, Gait, mixed
+from aapt_games.puppet.motions import CLIPS, DANCES, RUN, UNSEEN, UPPER, WALK, Clip, Gait, mixed
 from aapt_games.puppet.puppeteer import EDGE, HANDLES, Puppeteer
 
 ACTS = {  # name: share of the time it is begun
     "walk": 3.0, "run": 1.2, "idle": 1.0, "clip": 4.0, "dance": 1.6, "poses": 4.0, "gestures": 1.6,
     "reach": 2.0, "crouch": 0.8, "freeze": 0.8,
 }  # fmt: skip
-ONCE = ("wave", "jump", "crouch", "fall", "cartwheel", "kick", "clap", "bow", "twirl", "flex")
+ONCE = ("wave", "jump", "crouch", "fall", "cartwheel", "clap", "bow", "twirl", "flex")
 
 
 class Driver:
@@ -24,6 +24,8 @@ class Driver:
     Args:
         seed: decides everything.
     """
+
+    acts, once = ACTS, ONCE
 
     def __init__(self, seed: int):
         self.rng = np.random.default_rng(seed)
@@ -73,7 +75,7 @@ class Driver:
         assert puppeteer is not None
         for joint in HANDLES:
             puppeteer.pull(joint, None)
-        self.act = by_share(rng, ACTS)
+        self.act = by_share(rng, self.acts)
         self.walk = self.run = self.low = 0.0
         self.until = self.clock + float(rng.uniform(0.8, 2.5))
         way = -1.0 if rng.random() < 0.5 + 0.6 * puppeteer.at[0] else 1.0
@@ -82,7 +84,7 @@ class Driver:
         elif self.act == "crouch":
             self.low, self.walk = float(rng.uniform(0.4, 1)), way * float(rng.random() < 0.4)
         elif self.act == "clip":
-            puppeteer.play(CLIPS[one_of(rng, ONCE)], mirror=rng.random() < 0.5)
+            puppeteer.play(CLIPS[one_of(rng, self.once)], mirror=rng.random() < 0.5)
             self.walk = way * float(rng.random() < 0.2)
         elif self.act == "dance":
             seconds = float(rng.uniform(1.5, 5))
@@ -122,3 +124,9 @@ class Driver:
         spread = (0.45, 0.45) if joint < 10 else (0.35, 0.2)
         way = rng.normal(0, spread) + (0, -0.35 if joint > 10 else 0.05)
         puppeteer.pull(joint, None if rng.random() < 0.25 else root + way)
+
+
+class Unseen(Driver):
+    """The same performer with motions that `Driver` never plays, one after the other; for the meter."""
+
+    acts, once = {"clip": 1.0}, UNSEEN

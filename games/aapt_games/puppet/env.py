@@ -56,6 +56,7 @@ class PuppetEnv(Simulator):
     keymap = ()
     scenes = places.SCENES
     driver_entry = "aapt_games.puppet.driver:Driver"
+    unseen_entry = "aapt_games.puppet.driver:Unseen"
     hands_entry = "aapt_games.puppet.hands:Hands"
     kept = ("pose", "pace", "origin", "origin_pace", "target", "wanted", "into", "held")
 

@@ -229,4 +229,8 @@ CLIPS = {
         (1.5, dict(arms=(0, 92, 86, 110), spine=(-6, 0, 0), legs=(4, 12, 6, 0))), (1.9, {}),
     ),
 }  # fmt: skip
-DANCES = ("sway", "disco", "robot", "jacks")
+DANCES = ("sway", "disco", "robot")
+UNSEEN = (
+    "kick",
+    "jacks",
+)  # never recorded: what a world makes of them shows how far it generalises
