@@ -68,6 +68,9 @@ class Adversarial:
     anchored: int = 200
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     ema: float = 0.99
+    blend: float = (
+        0.0  # share of the averaged weights of the stage before in those that this one hands on
+    )
     forcing: Forcing = Forcing()
 
     def __post_init__(self):
@@ -75,6 +78,8 @@ class Adversarial:
         object.__setattr__(self, "heads", tuple(self.heads))
         if self.begin not in ("consistency", "diffusion"):
             raise ValueError(f"begin {self.begin!r}; expected consistency or diffusion")
+        if not 0 <= self.blend < 1:
+            raise ValueError(f"blend {self.blend}; expected 0 up to 1")
         if self.anchor and (any(self.leads) or not self.forcing.student):
             raise ValueError(
                 "an anchor needs rollouts from the start: leads (0,) and student forcing"
@@ -112,6 +117,7 @@ class AdversarialStage(Stage):
         name: str = "adversarial",
         shown: Tensor
         | None = None,  # [h, w] bool, cells of a latent in which the game displays the control
+        before: Generator | None = None,  # averaged weights of the stage before, for `blend`
     ):
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
@@ -121,7 +127,7 @@ class AdversarialStage(Stage):
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
-        self.train, self.dreamer = train, dreamer
+        self.train, self.dreamer, self.before = train, dreamer, before
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
         )
@@ -233,6 +239,13 @@ class AdversarialStage(Stage):
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""
         average(self.ema, self.generator, self.config.ema, step)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Blend: weights between two that play well play better than either, as tried (docs/lab.md)."""
+        if self.before is not None:
+            for mine, theirs in zip(self.ema.parameters(), self.before.parameters(), strict=True):
+                mine.lerp_(theirs, self.config.blend)
 
     def picture(self) -> np.ndarray:
         """Dreams in one pass per latent."""

@@ -139,6 +139,7 @@ def cpu() -> Recipe:
             penalised=1 / 16,
             wrong_controls=0.5,
             keep=2.0,
+            blend=0.5,
         ),
         polish=Polish(share=0.06),
         outcome=Outcome(share=0.01),

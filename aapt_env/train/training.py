@@ -157,13 +157,16 @@ class Training:
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
         """The adversarial stage, its critic from the diffusion weights; or the long one, from where that one ended."""
         critic = Critic(self.sizes, self.spec.control, settings.heads).to(self.device)
+        before = None
         if name == "long":
             generator = self.generator("adversarial", "generator")
+            before = self.generator("adversarial") if settings.blend else None
             state.load_module(self.folder.state_of("adversarial"), "critic", critic)
         else:
             generator = self.generator(settings.begin)
             critic.start_from(self.generator("diffusion"))
-        rest = self.clips, self.dreamer, name, self.shown() if settings.wrong_controls else None
+        shown = self.shown() if settings.wrong_controls else None
+        rest = self.clips, self.dreamer, name, shown, before
         return AdversarialStage(settings, generator, critic, *rest)
 
     def shown(self) -> Tensor:

@@ -1,5 +1,6 @@
 """The adversarial stage: signs, whose gradient goes where, and what the critic is not asked about."""
 
+import copy
 import dataclasses
 import math
 
@@ -240,6 +241,21 @@ def test_what_diffusion_taught_can_be_kept(stage):
     assert made.forgotten(Dice.of(0, "x", 1)).item() == pytest.approx(real + 1, rel=0.2), (
         "noise itself"
     )
+
+
+def test_what_is_handed_on_lies_between_the_averages_of_two_stages(stage):
+    made = stage(blend=0.25)
+    made.finish()
+    assert made.before is None, "the first of the two has nothing before it"
+    made.before, own = copy.deepcopy(made.ema), copy.deepcopy(made.ema)
+    with torch.no_grad():
+        for p in made.before.parameters():
+            p.add_(1)
+    made.finish()
+    for p, q in zip(made.ema.parameters(), own.parameters(), strict=True):
+        assert torch.allclose(p, q + 0.25, atol=1e-5)
+    with pytest.raises(ValueError, match="blend 1; expected 0 up to 1"):
+        Adversarial(share=1, blend=1)
 
 
 def test_the_critic_begins_from_the_diffusion_weights(stage):
