@@ -19,6 +19,7 @@ from aapt_env.twin import Twin
 
 ROOM = 12_000  # frames of one rollout in memory at once
 GROUP = 8  # starts dreamt side by side, at most
+ALONE = 4  # starts of the dreams that go on alone
 SEEDS = 4  # of noise, for diversity
 FORK = 4.0  # seconds under one control
 STEER = 2.0  # seconds over which left and right part
@@ -132,6 +133,17 @@ class Course:
     def _dream(self, first: int, starts: list[Start], rows: np.ndarray) -> np.ndarray:
         seeds = self.seeds(first, starts)
         return rollouts.play_dream(self.checkpoint, starts, rows, seeds, self.device)
+
+    def beyond(self, rows: np.ndarray, seconds: float) -> Figures:
+        """The dream alone for much longer, under `rows` [n, T, width] over and over."""
+        count, length = min(ALONE, self.count), self.latents(seconds)
+        again = np.tile(rows[:count], (1, -(-length // rows.shape[1]), 1))[:, :length]
+
+        def make(first: int, starts: list[Start]) -> Figures:
+            dream = self._dream(first, starts, again[first : first + len(starts)])
+            return self.of("dream", dream)
+
+        return self.collect(f"beyond-{seconds:g}s", count, seconds, make)
 
     def idle(self) -> Figures:
         """The same length with no input at all; a game that ends stands on its last frame."""

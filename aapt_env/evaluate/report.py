@@ -112,8 +112,15 @@ td:first-child,th:first-child{text-align:left}
 .charts{display:grid;grid-template-columns:1fr 1fr;gap:8px}small{color:#666}"""
 
 
-def write(out: Path, about: dict, metrics: Metrics, part: Figures, forks: Figures | None) -> None:
-    """Write eval.json, PNG charts, twin.png, steer.png and report.html.
+def write(
+    out: Path,
+    about: dict,
+    metrics: Metrics,
+    part: Figures,
+    forks: Figures | None,
+    alone: Figures | None = None,
+) -> None:
+    """Write eval.json, PNG charts, twin.png, steer.png, beyond.png and report.html.
 
     Args:
         out: the folder.
@@ -121,6 +128,7 @@ def write(out: Path, about: dict, metrics: Metrics, part: Figures, forks: Figure
         metrics: {metric: {window: cell}}.
         part: figures of the long rollouts, pictures among them.
         forks: figures of left and right; None where there are none.
+        alone: figures of dreams that went on alone; None where none did.
     """
     results = json.dumps({"about": about, "metrics": metrics}, indent=1) + "\n"
     partial = out / "eval.json.partial"
@@ -129,6 +137,8 @@ def write(out: Path, about: dict, metrics: Metrics, part: Figures, forks: Figure
     images = {"twin": twin_sheet(part)}
     if forks is not None:
         images["steer"] = steer_sheet(forks)
+    if alone is not None:
+        images["beyond"] = twin_sheet(alone)
     for name, (title, series, lines) in CHARTS.items():
         image = plots.chart(title, metrics, series, lines)
         if image is not None:
@@ -194,7 +204,9 @@ def page(about: dict, metrics: Metrics, images: dict[str, np.ndarray]) -> str:
         for window, cell in by_window.items()
     )
     sheets = "".join(
-        f"<h2>{name}</h2>{inline(images[name])}" for name in ("twin", "steer") if name in images
+        f"<h2>{name}</h2>{inline(images[name])}"
+        for name in ("twin", "steer", "beyond")
+        if name in images
     )
     charts = "".join(inline(image) for name, image in images.items() if name in CHARTS)
     return (

@@ -23,6 +23,7 @@ from aapt_env.evaluate.summary import Metrics, Window
 from aapt_env.paths import find_checkpoint, run_dir
 from aapt_env.spec import WorldSpec
 
+MINUTE = 60.0  # windows of the dreams that go on alone, in seconds
 NEEDS_GAME = "twin PSNR and SSIM, the VAE ceiling, motion, sharpness, control accuracy of the game, drift from the game"
 NEEDS_OUTCOME = "reward error by horizon, termination precision and recall"
 NEEDS_METER = "control accuracy, forks read back, drift in features, broken frames"
@@ -50,6 +51,8 @@ class Eval:
     """Starts."""
     seconds: float = 10.0
     """Length of each rollout; 60 shows drift."""
+    beyond: float = 0.0
+    """Seconds that four of them are dreamt on alone, under the same controls over and over; 300 shows what is left."""
     seed: int = 0
     """Of noise and driver."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -59,9 +62,10 @@ class Eval:
 
     def check(self) -> None:
         """Raises ValueError where there would be nothing to measure."""
-        if self.count < 1 or not self.seconds > 0:
+        if self.count < 1 or not self.seconds > 0 or not self.beyond >= 0:
             raise ValueError(
-                f"expected --count >= 1 and --seconds > 0, got {self.count} and {self.seconds:g}"
+                f"expected --count >= 1, --seconds > 0 and --beyond >= 0, got {self.count}, {self.seconds:g} and "
+                f"{self.beyond:g}"
             )
 
     @property
@@ -73,6 +77,7 @@ class Eval:
     def command(self) -> str:
         """What was typed, defaults spelled out."""
         words = ["aapt eval", self.game, f"--count {self.count} --seconds {self.seconds:g}"]
+        words += [f"--beyond {self.beyond:g}"] if self.beyond else []
         words += [f"--seed {self.seed}"] if self.seed else []
         words += [f"--checkpoint {self.checkpoint}"] if self.checkpoint else []
         words += [f"--meter {self.meter}"] if self.meter else []
@@ -128,6 +133,7 @@ def evaluate(options: Eval) -> Metrics:
     )
     try:
         metrics, long, forks = measure(course)
+        further, alone = dream_on(course, long, options.beyond)
     finally:
         if twin is not None:
             twin.close()
@@ -137,7 +143,8 @@ def evaluate(options: Eval) -> Metrics:
         "held_out_accuracy": meter.about.accuracy if meter else None,
         "left_out": left_out, "training": loaded.training,
     }  # fmt: skip
-    report.write(out, about, metrics, long, sides(forks, loaded.spec))
+    metrics |= further
+    report.write(out, about, metrics, long, sides(forks, loaded.spec), alone)
     print(summary.text(metrics))
     print(f"written to {out}; the page is {out / 'report.html'}")
     return metrics
@@ -172,6 +179,16 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
             metrics |= pose.keypoints(course.unseen(), spans(spec, [(0, UNSEEN)]), "_unseen")
     metrics |= stay.diversity(seeded, spans(spec, summary.windows(min(10.0, seconds))))
     return metrics, long, forks
+
+
+def dream_on(course: Course, long: Figures, seconds: float) -> tuple[Metrics, Figures | None]:
+    """What is left of a dream after so many seconds; nothing where there are none."""
+    if not seconds:
+        return {}, None
+    alone = course.beyond(long["rows"], seconds)
+    edges = summary.cut_at(list(np.arange(0.0, seconds + MINUTE, MINUTE)), seconds)
+    within = spans(course.checkpoint.spec, edges)
+    return stay.beyond(alone, long, within, course.meter), alone
 
 
 def twin_metrics(part: Figures, spec: WorldSpec, seconds: float, meter: Meter | None) -> Metrics:

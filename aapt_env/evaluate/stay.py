@@ -70,17 +70,47 @@ def names(part: Figures, figure: str) -> list[str]:
     return [name for name in ("dream", "game", "vae") if f"{name}_{figure}" in part]
 
 
-def from_bank(part: Figures, spans: list[Window], meter: Meter) -> Metrics:
-    """Frechet distance of a dream without a game to the real features that the meter carries."""
+def from_bank(
+    part: Figures, spans: list[Window], meter: Meter, world: str = "dream", ending: str = ""
+) -> Metrics:
+    """Frechet distance of a world to the real features that the meter carries; needs no game beside it."""
     board, bank = Board(), drift.Moments.of(meter.observer.bank.cpu().numpy()[None, :, :-PLAIN])
     real = bank.gaussian(np.zeros(1, int))
     for w in spans:
         at = readable(part, w.latents)
         if len(at):
-            mine = drift.Moments.of(part["dream_features"][:, at, :-PLAIN])
+            mine = drift.Moments.of(part[f"{world}_features"][:, at, :-PLAIN])
             value = drift.between(mine.gaussian(np.arange(len(mine.count))), real)
-            board.put("drift_from_recordings", w.name, {"value": value, "n": len(mine.count)})
+            board.put(
+                f"drift_from_recordings{ending}", w.name, {"value": value, "n": len(mine.count)}
+            )
     return board.metrics
+
+
+def beyond(part: Figures, long: Figures, spans: list[Window], meter: Meter | None) -> Metrics:
+    """A dream that goes on by itself: its motion over that of the game before, whether it is whole, and its drift.
+
+    Args:
+        part: figures of the dream alone.
+        long: those of the long rollouts, with the game's where there is one.
+        spans: windows.
+        meter: None leaves its figures out.
+    """
+    board = Board()
+    if "game_motion" in long:
+        pace = long["game_motion"].mean()
+        for w in spans:
+            pairs = slice(round(w.begin * w.fps / 2), round(w.end * w.fps / 2))
+            moved = part["dream_motion"][:, pairs].mean(1)
+            board.ratio("motion_ratio_beyond", w.name, moved, np.full(len(moved), pace))
+    if meter is None:
+        return board.metrics
+    found = from_bank(part, spans, meter, ending="_beyond")
+    if "game_features" in long:
+        latents = long["game_features"].shape[1]
+        whole = Window(0.0, latents * spans[0].k / spans[0].fps, spans[0].fps, spans[0].k)
+        found |= from_bank(long, [whole], meter, "game", "_game")
+    return board.metrics | found | broken(part, spans, meter.far, "_beyond")
 
 
 def broken(part: Figures, spans: list[Window], far: float, after: str = "") -> Metrics:

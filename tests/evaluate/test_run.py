@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +39,21 @@ def test_every_figure_of_the_meter_is_there(done):
             assert cell.get("low", -1e9) <= cell.get("high", 1e9) and cell["n"] >= 1
     assert list(metrics["twin_psnr"]) == ["0-1s", "1-2s", "2-3s"]
     assert "after 3s" in metrics["counterfactual_ratio"]
+
+
+def test_a_dream_can_go_on_alone(done, tmp_path, monkeypatch):
+    options, out = done
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("aapt_env.evaluate.run.MINUTE", 4.0)
+    before = json.loads((out / "eval.json").read_text())["metrics"]
+    metrics = evaluate(replace(options, out=tmp_path, beyond=7.0))
+    assert {name: metrics[name] for name in before} == before
+    for name in ("motion_ratio_beyond", "broken_dream_beyond", "drift_from_recordings_beyond"):
+        assert list(metrics[name]) == ["0-4s", "4-7s"], name
+    assert list(metrics["unbroken_dream_beyond"]) == ["0-7s"]
+    mine, game = (metrics[f"drift_from_recordings_{of}"] for of in ("beyond", "game"))
+    assert mine["4-7s"]["value"] > 2 * game["0-3s"]["value"], "noise is far from the recordings"
+    assert "beyond</h2>" in (tmp_path / "report.html").read_text()
 
 
 def test_figures_carry_their_command_seed_device_and_hashes(done):
