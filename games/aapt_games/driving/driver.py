@@ -33,10 +33,10 @@ class Style:
 
 
 STYLES = {
-    "careful": Style(cruise=14.0, daring=0.35, calm=16.0, shaky=0.01),
-    "normal": Style(cruise=20.0, daring=0.5, calm=12.0, shaky=0.02),
-    "fast": Style(cruise=28.0, daring=0.68, calm=13.0, shaky=0.02),
-    "sloppy": Style(cruise=19.0, daring=0.58, calm=6.0, shaky=0.06),
+    "careful": Style(cruise=14.0, daring=0.35, calm=10.0, shaky=0.01),
+    "normal": Style(cruise=20.0, daring=0.5, calm=8.0, shaky=0.02),
+    "fast": Style(cruise=28.0, daring=0.68, calm=8.0, shaky=0.02),
+    "sloppy": Style(cruise=19.0, daring=0.58, calm=5.0, shaky=0.06),
 }
 MISTAKES = {  # name: (share, shortest, longest) in seconds
     "stop": (2.0, 3.0, 7.0),
@@ -47,8 +47,10 @@ MISTAKES = {  # name: (share, shortest, longest) in seconds
     "lane": (3.0, 0.1, 0.1),
     "mash": (2.0, 0.7, 2.0),
     "idle": (1.5, 1.0, 3.0),
-    "rest": (2.0, 8.0, 28.0),
-    "coast": (1.5, 5.0, 16.0),
+    "rest": (4.0, 8.0, 28.0),
+    "coast": (3.0, 5.0, 16.0),
+    "hands off": (9.0, 2.0, 7.0),
+    "pull": (5.0, 1.0, 4.0),
     "spin": (1.8, 1.4, 2.8),
 }
 
@@ -73,7 +75,7 @@ class Driver:
         self.env = env
         self.last, self.held = env.frame, 4
         self.act, self.until, self.keys, self.keys_until = "drive", 0, np.zeros(4, np.int8), 0
-        self.side, self.extra = -1.0, 0.0
+        self.side, self.extra, self.pedal = -1.0, 0.0, False
         self.next_mistake = env.frame + self._wait()
         self.stuck, self.backing = 0, 0
 
@@ -105,8 +107,9 @@ class Driver:
             self.side = -self.side
         if self.act == "leave":
             self.extra = float(self.rng.choice([-1, 1]) * self.rng.uniform(2, 5.5))
-        if self.act == "spin":
+        if self.act in ("spin", "pull"):
             self.extra = float(self.rng.choice([-1, 1]))
+        self.pedal = self.rng.random() < 0.6
 
     def _perform(self, now: int) -> np.ndarray:
         """Keys of the current act."""
@@ -119,6 +122,10 @@ class Driver:
             return self._press(self._turn(self._wheel(self._bearing())), False, car.speed > 4.0)
         if self.act in ("idle", "rest", "coast"):
             return self._press(0, False, False)
+        if self.act == "hands off":
+            return self._press(0, self.pedal, False)
+        if self.act == "pull":
+            return self._press(int(self.extra), self.pedal, False)
         if self.act == "spin" and abs(car.speed) > 3:
             return self._press(int(self.extra), False, True)
         if self.act == "mash":
