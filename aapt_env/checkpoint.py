@@ -243,6 +243,8 @@ def ship(source: Path, out: Path) -> Path:
     (place / "config.json").unlink(missing_ok=True)  # no world while old and new files are mixed
     for name in names:
         (place / (name + ".partial")).replace(place / name)
+    for name in {POLICY, OUTCOME, "README.md"}.difference(names):  # of the world before
+        (place / name).unlink(missing_ok=True)
     return place
 
 

@@ -337,6 +337,14 @@ def test_ship_copies_what_it_has_read(folder, tmp_path):
     assert checkpoint.ship(folder, tmp_path / "shelf") == place, "a second time replaces the first"
 
 
+def test_ship_leaves_nothing_of_the_world_before(folder, make_checkpoint, tmp_path):
+    checkpoint.save_policy(folder, policy_of(folder)[0])
+    (folder / "README.md").write_text("# tiny\n")
+    checkpoint.ship(folder, tmp_path / "shelf")
+    place = checkpoint.ship(make_checkpoint(tmp_path / "bare", seed=1), tmp_path / "shelf")
+    assert {p.name for p in place.iterdir()} == {"config.json", *checkpoint.WEIGHTS}
+
+
 def test_a_full_disk_leaves_the_shipped_world(folder, make_checkpoint, tmp_path, monkeypatch):
     """The old world's config.json once went first."""
     place = checkpoint.ship(folder, tmp_path / "shelf")
