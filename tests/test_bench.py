@@ -24,6 +24,7 @@ from aapt_env.bench import (
     subject,
     unet,
 )
+from aapt_env.fast import Fast
 from aapt_env.train.recipes import recipe
 
 
@@ -371,13 +372,13 @@ def test_a_latent_and_a_little_is_prompt():
 
 
 def test_plain_is_said_and_gives_the_same_frames(tiny, quick, capsys):
-    words = ["--checkpoint", str(tiny), "--steps", "1", "--warmup", "0", "--plain"]
+    words = ["--checkpoint", str(tiny), "--steps", "1", "--warmup", "0", "--fast", "plain"]
     assert main(words) == 0
     assert ", plain" in capsys.readouterr().out
     device = torch.device("cpu")
     fast, plain = (
-        subject.begin(subject.load("tiny", str(tiny)), 2, device, None, fast=fast)
-        for fast in (True, False)
+        subject.begin(subject.load("tiny", str(tiny)), 2, device, None, fast=Fast(way=way))
+        for way in ("auto", "plain")
     )
     for row in subject.controls(fast, 12):
         gap = (fast.step(row).int() - plain.step(row).int()).abs()
