@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.controls import held
-from aapt_env.device import fast_bf16
+from aapt_env.device import current, fast_bf16
 from aapt_env.fast import AUTO, Fast, ways
 from aapt_env.fast.fit import fit
 from aapt_env.model.ahead import NoiseAhead
@@ -124,13 +124,18 @@ class World:
         Raises:
             ValueError: a start's frames are of another size, or its scene is not this world's.
         """
-        found = [self.beginning(start) for start in starts]
+        with current(self.device):
+            found = [self.beginning(start) for start in starts]
+            self.begin_together(rows, found, seeds)
+        return np.stack([each.shown for each in found])
+
+    def begin_together(self, rows: list[int], found: list[Beginning], seeds: list[int]) -> None:
+        """Begin episodes, those of one group and of equally long starts in one go."""
         together: dict[tuple[int, int], list[int]] = {}
         for i, row in enumerate(rows):
             together.setdefault((row // GROUP, len(found[i].controls)), []).append(i)
         for some in together.values():
             self.begin([rows[i] for i in some], [found[i] for i in some], [seeds[i] for i in some])
-        return np.stack([each.shown for each in found])
 
     def beginning(self, start: Start) -> Beginning:
         """Encode and decode a start; once for each of the world's own.
@@ -201,7 +206,8 @@ class World:
             raise ValueError(
                 f"controls {tuple(controls.shape)}; expected [B, width] = {(self.batch, self.spec.control.width)}"
             )
-        self.way.advance(self, controls)
+        with current(self.device):
+            self.way.advance(self, controls)
         self.passes += 1
 
     def make(self, controls: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -224,7 +230,8 @@ class World:
     @torch.inference_mode()
     def show(self) -> Tensor:
         """The decoder's part of a step: the latest latent as `step` returns it; once for each `advance`."""
-        return self.way.show(self)
+        with current(self.device):
+            return self.way.show(self)
 
     def decode(self) -> tuple[Tensor, list[Tensor]]:
         """The latest latent's frames [B, k, H, W, 3], and the decoder's state after them."""

@@ -14,6 +14,7 @@ from aapt_env.bench import clock, floor, growth, machine, need, report, rollout,
 from aapt_env.bench import each as kernels
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.fast import Fast, fit
+from aapt_env.fast.ways import WAIT
 from aapt_env.world import World
 
 CONTROLS = 256  # random controls, used again and again
@@ -42,6 +43,12 @@ class Ground:
     def sizes(self) -> subject.Sizes:
         """Spec, trunk and VAE."""
         return self.loaded.spec, self.loaded.generator.config, self.loaded.vae.config
+
+    @property
+    def settling(self) -> int:
+        """Steps that do not count; on a GPU at least until the ring is full and all graphs are recorded."""
+        cuda = self.device.type == "cuda"
+        return max(self.warmup, self.loaded.generator.config.window + 2 + WAIT if cuda else 0)
 
     def plan(self) -> World:
         """The world without memory."""
@@ -78,7 +85,7 @@ def speed(ground: Ground, about: report.Subject) -> Found:
     """Time the steps, then the machine."""
     world = ground.world()
     rows = subject.controls(world, min(ground.steps, CONTROLS))
-    times = clock.measure(world, rows, ground.warmup, ground.steps)
+    times = clock.measure(world, rows, ground.settling, ground.steps)
     cuda = world.device.type == "cuda"
     peak_cuda = torch.cuda.max_memory_allocated(world.device) if cuda else None
     peaks = machine.peak_resident(), peak_cuda  # before large matrices are multiplied
@@ -141,7 +148,7 @@ def point(ground: Ground, name: str, label: str, rates: floor.Rates) -> growth.P
     """The generator's median time at one size, beside what it has to do."""
     world = ground.world()
     rows = subject.controls(world, min(ground.steps, CONTROLS))
-    times = clock.measure(world, rows, ground.warmup, ground.steps)
+    times = clock.measure(world, rows, ground.settling, ground.steps)
     work = ground.work()[0]
     low, half, high = growth.quartiles(times.generator)
     return growth.Point(

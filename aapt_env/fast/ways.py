@@ -22,6 +22,7 @@ Work = Callable[[], Any]
 # Runs the work again; what it returns is what the first run returned, written anew.
 Replay = Callable[[], Any]
 Record = Callable[["Undone"], Replay]
+WAIT = 8  # steps of a world before its graphs are recorded
 
 
 def say(line: str) -> None:
@@ -113,24 +114,29 @@ class Still(Plain):
 
 
 class Graphs(Still):
-    """The whole step as CUDA graphs, recorded at the first step: one launch for the generator, one for the decoder.
+    """The whole step as CUDA graphs: one launch for the generator, one for the decoder.
 
     Args:
         record: work -> its replay; a CUDA graph, or in tests a tape of operations.
         compiled: record what torch.compile makes of the step.
+        wait: steps before recording, which takes as long as several: a fork that lives shorter is not worth it.
     """
 
-    def __init__(self, record: Record | None = None, compiled: bool = False):
+    def __init__(self, record: Record | None = None, compiled: bool = False, wait: int = WAIT):
         super().__init__(compiled)
         self.given, self.record = record, record or Recorder()
+        self.wait, self.steps_run = wait, 0
         self.replays: dict[str, Replay] = {}
 
     def fresh(self) -> Graphs:
         """Another world needs graphs of its own."""
-        return Graphs(self.given, self.compiled)
+        return Graphs(self.given, self.compiled, self.wait)
 
     def run(self, world: World, name: str, work: Work) -> Any:
-        """As `Still`, recorded at first and then launched."""
+        """As `Still`, recorded after a while and then launched."""
+        self.steps_run += name != "show"
+        if self.steps_run <= self.wait:
+            return super().run(world, name, work)
         if name not in self.replays:
             replay = self.attempt(world, work, self.record)
             if replay is None:

@@ -77,7 +77,7 @@ def begin(loaded, batch, way=None, bf16=False):
 
 
 def recorded():
-    return ways.Graphs(tape)
+    return ways.Graphs(tape, wait=0)
 
 
 def both(loaded, batch, story, way=recorded, bf16=False):
@@ -122,6 +122,15 @@ def test_a_lone_row_gets_a_graph_without_a_mask_when_its_ring_is_full(loaded, co
     assert sorted(many.way.replays) == ["masked", "show"]
 
 
+def test_a_world_that_lives_a_few_steps_is_not_recorded(loaded, controls):
+    def never(work):
+        pytest.fail("recorded")
+
+    run(begin(loaded, 3, ways.Graphs(never)), controls[: ways.WAIT])
+    plain, late = both(loaded, 3, lambda w: run(w, controls), way=lambda: ways.Graphs(tape, wait=5))
+    assert torch.equal(plain, late)
+
+
 def test_resets_loads_and_forks_between_recorded_steps_are_exact(loaded, controls):
     def story(world):
         shown = [run(world, controls[:3])]
@@ -160,7 +169,7 @@ def test_what_cannot_be_recorded_is_said_in_a_line_and_stepped_plainly(loaded, c
         raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
     plain, fast = both(
-        loaded, 1, lambda w: run(w, controls[:, :1]), way=lambda: ways.Graphs(refuse)
+        loaded, 1, lambda w: run(w, controls[:, :1]), way=lambda: ways.Graphs(refuse, wait=2)
     )
     assert torch.equal(plain, fast)
     said = capsys.readouterr().err
