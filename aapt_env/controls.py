@@ -124,7 +124,8 @@ def compose(moves: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         [B, T, 3, 3] axes of the last frame and [B, T, 3] its place (m), both as seen from before the first motion.
     """
     steps = rotation(turns)
-    turn, place = torch.eye(3).to(steps).expand_as(steps[:, :, 0]), torch.zeros_like(moves[:, :, 0])
+    eye = torch.eye(3, device=steps.device, dtype=steps.dtype)
+    turn, place = eye.expand_as(steps[:, :, 0]), torch.zeros_like(moves[:, :, 0])
     for i in range(moves.shape[2]):
         place = place + (turn @ moves[:, :, i, :, None])[..., 0]
         turn = turn @ steps[:, :, i]
@@ -137,7 +138,8 @@ def rotation(vector: Tensor) -> Tensor:
     zero, angle = torch.zeros_like(x), vector.norm(dim=-1)[..., None, None]
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     once, twice = torch.sinc(angle / pi), torch.sinc(angle / (2 * pi)) ** 2 / 2
-    return torch.eye(3).to(cross) + once * cross + twice * cross @ cross
+    eye = torch.eye(3, device=cross.device, dtype=cross.dtype)
+    return eye + once * cross + twice * cross @ cross
 
 
 ENCODERS: dict[str, type[nn.Module]] = {

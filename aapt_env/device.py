@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import torch
@@ -35,6 +36,11 @@ def pick(name: str | torch.device = "auto") -> torch.device:
             f"--device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0"
         )
     return device
+
+
+def current(device: torch.device) -> contextlib.AbstractContextManager:
+    """Makes a GPU the current one, which Triton's kernels and CUDA graphs run on whatever their tensors' device is."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def fast_bf16(device: torch.device) -> bool:

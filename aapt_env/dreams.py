@@ -14,6 +14,7 @@ from torch import Tensor
 from aapt_env import checkpoint as checkpoints
 from aapt_env import snapshot
 from aapt_env.device import pick
+from aapt_env.fast import AUTO, Fast
 from aapt_env.paths import find_checkpoint
 from aapt_env.snapshot import Snapshot
 from aapt_env.starts import Start, choose
@@ -45,6 +46,7 @@ class Dreams:
         count: N.
         reward_fn: pays instead of the learned head. (frames uint8 [N, k, H, W, 3], controls float32 [N, width]), both
             on the device, -> rewards [N], or (rewards [N], ended [N]).
+        fast: how a step is run; frames are the same to rounding.
 
     Attributes:
         shown: uint8 [N, H, W, 3], the last frames, on the device.
@@ -61,13 +63,14 @@ class Dreams:
         device: str,
         count: int,
         reward_fn: RewardFn | None = None,
+        fast: Fast = AUTO,
     ):
         if reward_fn is not None and not callable(reward_fn):
             raise ValueError(
                 f"reward_fn {reward_fn!r}; expected a function (frames, controls) -> rewards [N]"
             )
         loaded = checkpoints.read(find_checkpoint(checkpoint or game))
-        self.world = World(loaded, count, pick(device))
+        self.world = World(loaded, count, pick(device), fast=fast)
         self.spec, self.hash, self.folder = loaded.spec, loaded.hash, loaded.folder
         self.reward_fn = reward_fn
         shape = count, self.spec.height, self.spec.width, 3

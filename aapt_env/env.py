@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 
 from aapt_env import checkpoint as checkpoints
 from aapt_env.dreams import OPTIONS, Dreams, RewardFn
+from aapt_env.fast import Fast
 from aapt_env.model.policy import Player
 from aapt_env.snapshot import Snapshot
 from aapt_env.vector import AAPTVectorEnv, branch
@@ -35,6 +36,9 @@ class AAPTEnv(gym.Env):
         render_mode: "rgb_array" or None.
         reward_fn: pays instead of the learned head: (frames uint8 [1, k, H, W, 3], controls float32 [1, width]), torch
             tensors on the device, -> rewards [1], or (rewards [1], ended [1]).
+        fast: how a step is run: auto (CUDA graphs on a GPU), plain, compile (torch.compile) or graphs.
+        kernels: run fused Triton kernels on a GPU.
+        weights: full, or fp8 for the generator's blocks, which costs some quality.
 
     Raises:
         ValueError: no checkpoint, or a damaged one; no GPU for cuda.
@@ -54,12 +58,16 @@ class AAPTEnv(gym.Env):
         device: str = "auto",
         render_mode: str | None = None,
         reward_fn: RewardFn | None = None,
+        fast: str = "auto",
+        kernels: bool = False,
+        weights: str = "full",
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(
                 f"render_mode={render_mode!r}; expected None or 'rgb_array' (wrap in HumanRendering)"
             )
-        self.dreams = Dreams(game, checkpoint, device, 1, reward_fn)
+        wanted = Fast(way=fast, kernels=kernels, weights=weights)
+        self.dreams = Dreams(game, checkpoint, device, 1, reward_fn, wanted)
         spec = self.spec_world = self.dreams.spec
         self.checkpoint_hash, self.folder = self.dreams.hash, self.dreams.folder
         self.metadata = {**self.metadata, "render_fps": spec.steps_per_second}

@@ -26,6 +26,8 @@ class PoseEncoder(nn.Module):
 
     longest: Tensor
     ancestry: Tensor
+    parent: Tensor
+    tip: Tensor
 
     def __init__(self, control: ControlSpec, dim: int, grid: tuple[int, int]):
         super().__init__()
@@ -48,6 +50,8 @@ class PoseEncoder(nn.Module):
         scale = min(grid) / 2  # cells per unit
         self.width = WIDTH / scale
         self.register_buffer("longest", longest, persistent=False)
+        self.register_buffer("parent", torch.tensor(self.roots), persistent=False)
+        self.register_buffer("tip", torch.tensor(self.tips), persistent=False)
         self.register_buffer("ancestry", ancestry, persistent=False)
         self.register_buffer("x", (torch.arange(w) + 0.5 - w / 2) / scale, persistent=False)
         self.register_buffer(
@@ -58,8 +62,8 @@ class PoseEncoder(nn.Module):
         """[B, T, k, width] float -> (None, [B, T, 2 * limbs, h, w])."""
         rows = controls.to(torch.promote_types(controls.dtype, torch.float32)).mean(dim=2)
         pose = self.fit(rows.unflatten(-1, (-1, 3)))
-        ends = pose[:, :, self.tips, :, None, None]  # [B, T, limbs, 3, 1, 1]
-        starts = pose[:, :, self.roots][:, :, self.tips, :, None, None]
+        ends = pose[:, :, self.tip, :, None, None]  # [B, T, limbs, 3, 1, 1]
+        starts = pose[:, :, self.parent][:, :, self.tip, :, None, None]
         way = ends - starts
         dx, dy = self.x.to(pose) - starts[..., 0, :, :], self.y.to(pose) - starts[..., 1, :, :]
         wx, wy, wz = way.unbind(dim=3)
@@ -72,7 +76,7 @@ class PoseEncoder(nn.Module):
 
     def fit(self, pose: Tensor) -> Tensor:
         """Keypoints [B, T, J, 3] with no limb longer than it can be."""
-        limbs = pose - pose[:, :, self.roots]
+        limbs = pose - pose[:, :, self.parent]
         length = limbs.norm(dim=-1, keepdim=True)
         longest = self.longest.to(pose)[:, None]
         limbs = limbs * (longest / length.clamp_min(1e-6)).clamp_max(1)

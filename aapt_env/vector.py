@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aapt_env.controls import batch_rows
 from aapt_env.dreams import OPTIONS, SOURCES, Dreams, RewardFn
+from aapt_env.fast import Fast
 from aapt_env.snapshot import Snapshot
 from aapt_env.world import World
 
@@ -54,6 +55,7 @@ class AAPTVectorEnv(VectorEnv):
         max_episode_steps: truncates there; None or -1 for never. `gym.make_vec` gives the registered 360.
         autoreset_mode: an AutoresetMode, or its value.
         reward_fn: as `AAPTEnv`'s, for N rows.
+        fast, kernels, weights: as `AAPTEnv`'s.
 
     Raises:
         ValueError: a number or mode that makes no sense, no checkpoint or a damaged one, no GPU for cuda.
@@ -71,6 +73,9 @@ class AAPTVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         reward_fn: RewardFn | None = None,
+        fast: str = "auto",
+        kernels: bool = False,
+        weights: str = "full",
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r}; expected None or 'rgb_array'")
@@ -85,7 +90,8 @@ class AAPTVectorEnv(VectorEnv):
             raise ValueError(
                 f"autoreset_mode={autoreset_mode!r}; expected one of {known}"
             ) from error
-        dreams = Dreams(game, checkpoint, device, int(num_envs), reward_fn)
+        wanted = Fast(way=fast, kernels=kernels, weights=weights)
+        dreams = Dreams(game, checkpoint, device, int(num_envs), reward_fn, wanted)
         self._settle(
             dreams, [np_random()[0] for _ in range(num_envs)], mode, int(limit), render_mode
         )

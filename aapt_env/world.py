@@ -11,10 +11,11 @@ from torch import Tensor
 
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.controls import held
-from aapt_env.device import fast_bf16
+from aapt_env.device import current, fast_bf16
+from aapt_env.fast import AUTO, Fast, ways
+from aapt_env.fast.fit import fit
 from aapt_env.model.ahead import NoiseAhead
 from aapt_env.model.cache import RingCache
-from aapt_env.model.packed import pack
 from aapt_env.model.rollout import noise_at, step
 from aapt_env.starts import Start
 
@@ -41,7 +42,8 @@ class World:
         device: where to run.
         bf16: run the networks in bf16; None: where that is fast.
         share: use the checkpoint's own networks, which then are this world's alone, and not copies.
-        fast: on a CPU, run on weights laid out for it (`model.packed`), with noise made ahead; same frames.
+        fast: how the step is run; frames are the same to rounding. By default CUDA graphs on a GPU; on a CPU weights
+            laid out for it (`model.packed`) and noise made ahead.
 
     Attributes:
         passes: forward passes of the generator so far, those over prefixes left out. One per latent.
@@ -57,7 +59,7 @@ class World:
         device: torch.device | None = None,
         bf16: bool | None = None,
         share: bool = False,
-        fast: bool = True,
+        fast: Fast = AUTO,
     ):
         self.device = device or torch.device("cpu")
         dtype = (
@@ -76,10 +78,9 @@ class World:
             if network is not None:
                 network.to(self.device).eval().requires_grad_(False)
         self.vae.decoder.to(dtype)
-        self.fast = fast and self.device.type == "cpu"
-        if self.fast:
-            for network in (self.generator, self.vae.decoder):
-                pack(network)
+        self.way = ways.choose(fast, self.device)
+        self.ahead = fast.way == "auto" and self.device.type == "cpu"
+        self.noise_at = fit(fast, self.generator, self.vae, self.device)
         self.noise = NoiseAhead(self.spec.latent_shape)
         self.passes = 0
         self.cache = self.empty(batch)
@@ -123,13 +124,18 @@ class World:
         Raises:
             ValueError: a start's frames are of another size, or its scene is not this world's.
         """
-        found = [self.beginning(start) for start in starts]
+        with current(self.device):
+            found = [self.beginning(start) for start in starts]
+            self.begin_together(rows, found, seeds)
+        return np.stack([each.shown for each in found])
+
+    def begin_together(self, rows: list[int], found: list[Beginning], seeds: list[int]) -> None:
+        """Begin episodes, those of one group and of equally long starts in one go."""
         together: dict[tuple[int, int], list[int]] = {}
         for i, row in enumerate(rows):
             together.setdefault((row // GROUP, len(found[i].controls)), []).append(i)
         for some in together.values():
             self.begin([rows[i] for i in some], [found[i] for i in some], [seeds[i] for i in some])
-        return np.stack([each.shown for each in found])
 
     def beginning(self, start: Start) -> Beginning:
         """Encode and decode a start; once for each of the world's own.
@@ -195,37 +201,49 @@ class World:
     @torch.inference_mode()
     def advance(self, rows: np.ndarray | Tensor) -> None:
         """The generator's part of a step: one forward pass; arguments as `step`."""
-        controls = torch.as_tensor(rows, dtype=torch.float32, device=self.device)
+        controls = torch.as_tensor(rows, dtype=torch.float32)
         if controls.shape != (self.batch, self.spec.control.width):
             raise ValueError(
                 f"controls {tuple(controls.shape)}; expected [B, width] = {(self.batch, self.spec.control.width)}"
             )
+        with current(self.device):
+            self.way.advance(self, controls)
+        self.passes += 1
+
+    def make(self, controls: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Controls [B, width] on the device -> the next latent [B, C, h, w], reward [B], probability of an end [B]."""
         noise = self.noise_now()
         control = held(controls, self.spec.k)[:, 0]
         features: list[Tensor] = []
-        self.previous = step(self.generator, self.previous, control, noise, self.cache, features)
-        self.passes += 1
-        if self.outcome is not None:
-            self.reward, self.ending = (x[:, 0] for x in self.outcome(features[0]))
+        latent = step(self.generator, self.previous, control, noise, self.cache, features)
+        if self.outcome is None:
+            return latent, self.reward, self.ending
+        reward, ending = self.outcome(features[0])
+        return latent, reward[:, 0], ending[:, 0]
 
     def noise_now(self) -> Tensor:
         """The coming position's noise [B, C, h, w]."""
-        if self.fast:
+        if self.ahead:
             return self.noise.at(self.seeds, self.cache.age)
-        return noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
+        return self.noise_at(self.seeds, self.cache.age + 1, self.spec.latent_shape)
 
     @torch.inference_mode()
     def show(self) -> Tensor:
         """The decoder's part of a step: the latest latent as `step` returns it; once for each `advance`."""
-        frames, self.decoder = self.vae.decode(self.previous[:, None], self.decoder)
-        return frames[:, 0]
+        with current(self.device):
+            return self.way.show(self)
+
+    def decode(self) -> tuple[Tensor, list[Tensor]]:
+        """The latest latent's frames [B, k, H, W, 3], and the decoder's state after them."""
+        frames, after = self.vae.decode(self.previous[:, None], self.decoder)
+        return frames[:, 0], after
 
     @torch.inference_mode()
     def fork(self, rows: list[int]) -> World:
         """A world of copies of `rows`, repeats allowed; it shares the networks, and nothing else."""
         other, picks = copy.copy(self), torch.tensor(rows, device=self.device)
         other.batch, other.passes, other.cache = len(rows), 0, self.cache.select(picks)
-        other.noise = NoiseAhead(self.spec.latent_shape)
+        other.noise, other.way = NoiseAhead(self.spec.latent_shape), self.way.fresh()
         other.previous, other.seeds = self.previous[picks], self.seeds[picks]  # indexing copies
         other.decoder = [memory[picks] for memory in self.decoder]
         other.reward, other.ending = self.reward[picks], self.ending[picks]

@@ -24,6 +24,7 @@ from aapt_env.bench import (
     subject,
     unet,
 )
+from aapt_env.fast import Fast
 from aapt_env.train.recipes import recipe
 
 
@@ -214,6 +215,11 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--soak", "20"], "--soak 20: expected a whole number >= 160"),
         (["--agents", "--random", "smoke"], "leave --random out"),
         (["--lag", "9", "--game", "chess"], "no checkpoint for 'chess'"),
+        (["--lag", "9", "--fast", "plain"], "leave --fast, --kernels and --weights out"),
+        (["--device", "cpu", "--random", "smoke", "--fast", "graphs"], "needs a CUDA GPU"),
+        (["--device", "cpu", "--random", "smoke", "--kernels"], "kernels run on a CUDA GPU"),
+        (["--device", "cpu", "--random", "smoke", "--each"], "give --device cuda"),
+        (["--each", "--soak", "200"], "leave --each out"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
         (["--rollout", "3"], "--rollout 3: expected a whole number >= 10"),
@@ -371,13 +377,13 @@ def test_a_latent_and_a_little_is_prompt():
 
 
 def test_plain_is_said_and_gives_the_same_frames(tiny, quick, capsys):
-    words = ["--checkpoint", str(tiny), "--steps", "1", "--warmup", "0", "--plain"]
+    words = ["--checkpoint", str(tiny), "--steps", "1", "--warmup", "0", "--fast", "plain"]
     assert main(words) == 0
     assert ", plain" in capsys.readouterr().out
     device = torch.device("cpu")
     fast, plain = (
-        subject.begin(subject.load("tiny", str(tiny)), 2, device, None, fast=fast)
-        for fast in (True, False)
+        subject.begin(subject.load("tiny", str(tiny)), 2, device, None, fast=Fast(way=way))
+        for way in ("auto", "plain")
     )
     for row in subject.controls(fast, 12):
         gap = (fast.step(row).int() - plain.step(row).int()).abs()

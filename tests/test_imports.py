@@ -80,6 +80,7 @@ def offenders(places, forbidden, *, at_import=False):
             ["aapt_env.train", "aapt_env.world", "aapt_env.play", "aapt_env.cli"],
         ),
         (["aapt_env/train"], ["aapt_env.world", "aapt_env.env", "aapt_env.play"]),
+        (["aapt_env/fast"], ["aapt_env.train", "aapt_env.world", "aapt_env.env", "aapt_env.play"]),
         (["aapt_env/world"], ["aapt_env.train", "aapt_env.env", "aapt_env.play"]),
         (["aapt_env/env"], ["aapt_env.train", "aapt_env.play"]),
     ],

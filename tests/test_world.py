@@ -139,7 +139,7 @@ def test_one_forward_pass_per_latent(make, loaded, rows):
         return hook
 
     world.generator.register_forward_hook(count("generator"))
-    world.vae.decoder.register_forward_hook(count("decoder"))
+    world.vae.decoder.enter.register_forward_hook(count("decoder"))
     for n, row in enumerate(rows, 1):
         world.step(row)
         assert counts == {"generator": n, "decoder": n} and world.passes == n

@@ -31,6 +31,7 @@ from aapt_env.bench import (
 )
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import fast_bf16, pick
+from aapt_env.fast import AUTO, Fast
 from aapt_env.flags import sentence, unless
 
 BF16 = {"auto": None, "bf16": True, "float32": False}
@@ -76,8 +77,14 @@ class Bench:
     """What an agent gets instead: steps per second by batch, beside the game and DIAMOND's shape; cost of copies."""
     soak: Annotated[int | None, unless("the speed test", "STEPS")] = None
     """Isolation test instead: so many steps (100000) of 16 dreams that begin at random, some dreamt again alone."""
-    plain: bool = False
-    """Leave out the fast paths, to see what they bring."""
+    fast: Literal["auto", "plain", "compile", "graphs"] = "auto"
+    """How a step is run; auto: CUDA graphs on a GPU, weights laid out once on a CPU. compile is torch.compile."""
+    kernels: bool = False
+    """Run fused Triton kernels, on a GPU."""
+    weights: Literal["full", "fp8"] = "full"
+    """Of the generator's blocks; fp8 costs some quality."""
+    each: bool = False
+    """Time every fused kernel beside its plain twin and its floor instead, on a GPU."""
     json: Annotated[Path | None, unless("none", "FILE")] = None
     """Write all figures to this file too."""
 
@@ -117,6 +124,8 @@ class Bench:
         if self.soak is not None:
             went = soak.soak(*played, self.soak)
             return soak.text(went), {"soak": dataclasses.asdict(went) | {"flat": went.flat}}
+        if self.each:
+            return trials.each(ground)
         if self.growth is not None:
             return trials.grow(ground, self.growth, self.rollout)
         if self.rollout is not None:
@@ -145,7 +154,7 @@ class Bench:
                 raise ValueError(f"--{name} measures random weights: leave --checkpoint out")
         if self.random is not None and self.shape is not None:
             raise ValueError("--random and --shape both say what sizes to measure: leave one out")
-        for name in ("rollout", "growth", *PLAYED):
+        for name in ("rollout", "growth", "each", *PLAYED):
             if self.count_only and self.asked(name):
                 raise ValueError(f"--count-only measures nothing: leave --{name} out")
         for name in PLAYED:
@@ -166,7 +175,7 @@ class Bench:
         """These step a trained world as it is played or trained in; their own sizes are fixed."""
         if self.lag is not None and not 1 <= self.lag <= 3600:
             raise ValueError(f"--lag {self.lag:g}: expected 1 to 3600 seconds")
-        others = ("random", "shape", "rollout", "growth", "plain", *PLAYED)
+        others = ("random", "shape", "rollout", "growth", "each", *PLAYED)
         for name in others:
             if name != chosen and self.asked(name):
                 raise ValueError(f"--{chosen} steps a trained world as is: leave --{name} out")
@@ -174,6 +183,15 @@ class Bench:
             raise ValueError(
                 f"--{chosen} steps a trained world as is: leave --batch and --dtype out"
             )
+        if self.wanted != AUTO:
+            raise ValueError(
+                f"--{chosen} steps a trained world as is: leave --fast, --kernels and --weights out"
+            )
+
+    @property
+    def wanted(self) -> Fast:
+        """The fast paths that are asked for."""
+        return Fast(way=self.fast, kernels=self.kernels, weights=self.weights)
 
     def load(self) -> Checkpoint:
         """The world that the flags ask for; a shape without memory, until it is known to fit."""
@@ -194,7 +212,7 @@ class Bench:
             device=device,
             bf16=fast_bf16(device) if wanted is None else wanted,
             batch=self.batch,
-            fast=not self.plain,
+            fast=self.wanted,
             steps=self.steps,
             warmup=self.warmup,
         )
@@ -207,7 +225,7 @@ class Bench:
             world=f"{spec.game} {spec.width}x{spec.height}, k={spec.k}",
             checkpoint=ground.loaded.hash,
             batch=self.batch,
-            dtype=ground.dtype + (", plain" if self.plain else ""),
+            dtype=ground.dtype + self.wanted.words,
             k=spec.k,
             frame_fps=spec.frame_fps,
             assumes=() if self.shape is None else shapes.shape(self.shape).assumes,

@@ -13,6 +13,7 @@ from torch import nn
 from aapt_env import checkpoint as checkpoints
 from aapt_env.bench.need import META
 from aapt_env.checkpoint import Checkpoint
+from aapt_env.fast import AUTO, Fast
 from aapt_env.games import make_game, world_spec
 from aapt_env.model.generator import Generator
 from aapt_env.model.trunk import TrunkConfig
@@ -107,7 +108,7 @@ def scramble(network: nn.Module) -> None:
             parameter.normal_(std=parameter[0].numel() ** -0.5)
 
 
-def plan(checkpoint: Checkpoint, batch: int, bf16: bool) -> World:
+def plan(checkpoint: Checkpoint, batch: int, bf16: bool, weights: str = "full") -> World:
     """The same world without memory: its shapes can be counted, whatever the machine.
 
     Raises:
@@ -116,7 +117,7 @@ def plan(checkpoint: Checkpoint, batch: int, bf16: bool) -> World:
     sizes = checkpoint.spec, checkpoint.generator.config, checkpoint.vae.config
     bare = replace(random_weights(sizes, META), outcome=checkpoint.outcome)
     try:
-        return World(bare, batch, META, bf16)
+        return World(bare, batch, META, bf16, fast=Fast(weights=weights))
     except RuntimeError as error:
         if "overflow" not in str(error).lower():
             raise
@@ -130,7 +131,7 @@ def begin(
     batch: int,
     device: torch.device,
     bf16: bool | None,
-    fast: bool = True,
+    fast: Fast = AUTO,
 ) -> World:
     """A world with an episode begun in every row; it takes the checkpoint's networks for itself.
 

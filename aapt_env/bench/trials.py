@@ -11,7 +11,10 @@ import cv2
 import torch
 
 from aapt_env.bench import clock, floor, growth, machine, need, report, rollout, subject
+from aapt_env.bench import each as kernels
 from aapt_env.checkpoint import Checkpoint
+from aapt_env.fast import Fast, fit
+from aapt_env.fast.ways import WAIT
 from aapt_env.world import World
 
 CONTROLS = 256  # random controls, used again and again
@@ -27,7 +30,7 @@ class Ground:
     device: torch.device
     bf16: bool
     batch: int
-    fast: bool  # with the fast paths
+    fast: Fast  # how a step is run
     steps: int
     warmup: int
 
@@ -41,9 +44,20 @@ class Ground:
         """Spec, trunk and VAE."""
         return self.loaded.spec, self.loaded.generator.config, self.loaded.vae.config
 
+    @property
+    def settling(self) -> int:
+        """Steps that do not count; on a GPU at least until the ring is full and all graphs are recorded."""
+        cuda = self.device.type == "cuda"
+        return max(self.warmup, self.loaded.generator.config.window + 2 + WAIT if cuda else 0)
+
     def plan(self) -> World:
         """The world without memory."""
-        return subject.plan(self.loaded, self.batch, self.bf16)
+        return subject.plan(self.loaded, self.batch, self.bf16, self.fast.weights)
+
+    def work(self) -> tuple[floor.Work, floor.Work]:
+        """Of generator and decoder, as the plain step does it."""
+        plan = self.plan()
+        return floor.count(plan, need.still(plan))
 
     def world(self) -> World:
         """The world, an episode begun in every row.
@@ -71,14 +85,29 @@ def speed(ground: Ground, about: report.Subject) -> Found:
     """Time the steps, then the machine."""
     world = ground.world()
     rows = subject.controls(world, min(ground.steps, CONTROLS))
-    times = clock.measure(world, rows, ground.warmup, ground.steps)
+    times = clock.measure(world, rows, ground.settling, ground.steps)
     cuda = world.device.type == "cuda"
     peak_cuda = torch.cuda.max_memory_allocated(world.device) if cuda else None
     peaks = machine.peak_resident(), peak_cuda  # before large matrices are multiplied
-    work = floor.count(world, rows[0])
+    work = ground.work()
     found = report.Speed.of(times, work, floor.rates(world.device), ground.dtype, peaks)
     data = dataclasses.asdict(found) | {"steady": found.steady}
     return report.table(found, about), {"speed": data}
+
+
+def each(ground: Ground) -> Found:
+    """Every fused kernel beside its twin.
+
+    Raises:
+        ValueError: there is no GPU, or no Triton.
+    """
+    if ground.device.type != "cuda" or not fit.triton():
+        raise ValueError(
+            "--each times kernels on a CUDA GPU with Triton installed; give --device cuda"
+        )
+    world = dataclasses.replace(ground, fast=Fast(way="plain")).world()
+    rows = kernels.measure(world, floor.rates(world.device))
+    return kernels.text(rows), {"each": [dataclasses.asdict(row) for row in rows]}
 
 
 def dream(ground: Ground, steps: int) -> Found:
@@ -119,8 +148,8 @@ def point(ground: Ground, name: str, label: str, rates: floor.Rates) -> growth.P
     """The generator's median time at one size, beside what it has to do."""
     world = ground.world()
     rows = subject.controls(world, min(ground.steps, CONTROLS))
-    times = clock.measure(world, rows, ground.warmup, ground.steps)
-    work = floor.count(world, rows[0])[0]
+    times = clock.measure(world, rows, ground.settling, ground.steps)
+    work = ground.work()[0]
     low, half, high = growth.quartiles(times.generator)
     return growth.Point(
         name=name,

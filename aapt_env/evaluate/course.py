@@ -13,6 +13,7 @@ from aapt_env.checkpoint import Checkpoint
 from aapt_env.evaluate import camera, figures, measures, pose, rollouts
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts, join
+from aapt_env.fast import AUTO, Fast
 from aapt_env.games import shown_controls
 from aapt_env.starts import Start
 from aapt_env.twin import Twin
@@ -40,6 +41,7 @@ class Course:
         seconds: length of the long rollouts.
         seed: of noise and driver.
         device: where to run.
+        fast: how a step is run.
     """
 
     checkpoint: Checkpoint
@@ -50,6 +52,7 @@ class Course:
     seconds: float
     seed: int
     device: torch.device
+    fast: Fast = AUTO
     mask: np.ndarray = field(init=False)  # [H, W] bool, pixels left out of flow
 
     def __post_init__(self):
@@ -132,7 +135,7 @@ class Course:
 
     def _dream(self, first: int, starts: list[Start], rows: np.ndarray) -> np.ndarray:
         seeds = self.seeds(first, starts)
-        return rollouts.play_dream(self.checkpoint, starts, rows, seeds, self.device)
+        return rollouts.play_dream(self.checkpoint, starts, rows, seeds, self.device, self.fast)
 
     def beyond(self, rows: np.ndarray, seconds: float) -> Figures:
         """The dream alone for much longer, under `rows` [n, T, width] over and over."""
@@ -175,7 +178,7 @@ class Course:
 
         def fork(controls: np.ndarray) -> np.ndarray:
             return rollouts.fork_dream(
-                self.checkpoint, starts, controls, branches, seeds, self.device
+                self.checkpoint, starts, controls, branches, seeds, self.device, self.fast
             )
 
         out: Figures = {"rows": np.repeat(branches[None], n, axis=0)}
@@ -223,7 +226,9 @@ class Course:
         found = []
         for seed in range(SEEDS):
             seeds = [self.seed + 1000 + seed] * len(starts)
-            clips = rollouts.play_dream(self.checkpoint, starts, rows, seeds, self.device)
+            clips = rollouts.play_dream(
+                self.checkpoint, starts, rows, seeds, self.device, self.fast
+            )
             found.append(self._looks(clips))
         return {name: np.stack([f[name] for f in found], axis=1) for name in found[0]}
 

@@ -37,7 +37,8 @@ def both(course: Course, first: int, starts: list[Start], seconds: float) -> Fig
         player = RandomControl(twin.control, seed) if odd else rollouts.driver(twin, seed)
         played.append(play(twin, start, length, player))
     rows, reward, ended, alive = (np.stack(part) for part in zip(*played, strict=True))
-    world, _ = rollouts.begin(course.checkpoint, starts, course.seeds(first, starts), course.device)
+    seeds = course.seeds(first, starts)
+    world, _ = rollouts.begin(course.checkpoint, starts, seeds, course.device, course.fast)
     told = []
     for t in range(length):
         world.advance(rows[:, t])

@@ -8,6 +8,7 @@ import torch
 
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.data import policies
+from aapt_env.fast import AUTO, Fast
 from aapt_env.games import make_game, replayable
 from aapt_env.spec import ControlSpec, WorldSpec
 from aapt_env.starts import Start
@@ -122,18 +123,23 @@ def play_dream(
     rows: np.ndarray,
     seeds: list[int],
     device: torch.device,
+    fast: Fast = AUTO,
 ) -> np.ndarray:
     """Dream every start under rows [n, T, width], all in one batch: [n, 1 + T*k, H, W, 3]."""
-    world, first = begin(checkpoint, starts, seeds, device)
+    world, first = begin(checkpoint, starts, seeds, device, fast)
     frames = [first] + [world.step(rows[:, t]).cpu().numpy() for t in range(rows.shape[1])]
     return np.concatenate(frames, axis=1)
 
 
 def begin(
-    checkpoint: Checkpoint, starts: list[Start], seeds: list[int], device: torch.device
+    checkpoint: Checkpoint,
+    starts: list[Start],
+    seeds: list[int],
+    device: torch.device,
+    fast: Fast = AUTO,
 ) -> tuple[World, np.ndarray]:
     """A world standing at its starts, and the frames it shows there [n, 1, H, W, 3]."""
-    world = World(checkpoint, len(starts), device)
+    world = World(checkpoint, len(starts), device, fast=fast)
     places = enumerate(zip(starts, seeds, strict=True))
     return world, np.stack([world.reset(i, start, seed) for i, (start, seed) in places])
 
@@ -145,6 +151,7 @@ def fork_dream(
     branches: np.ndarray,
     seeds: list[int],
     device: torch.device,
+    fast: Fast = AUTO,
 ) -> np.ndarray:
     """Dream on under different controls from one moment.
 
@@ -155,11 +162,12 @@ def fork_dream(
         branches: controls from there on, [V, T, width].
         seeds: of the noise, n of them; the same in every branch.
         device: where to run.
+        fast: how a step is run.
 
     Returns:
         [V, n, 1 + T*k, H, W, 3]; frame 0 is that of the moment.
     """
-    world, last = begin(checkpoint, starts, seeds, device)
+    world, last = begin(checkpoint, starts, seeds, device, fast)
     for t in range(before.shape[1]):
         last = world.step(before[:, t]).cpu().numpy()[:, -1:]
     state, out = world.state(), []

@@ -20,6 +20,7 @@ from aapt_env.evaluate.course import FORK, UNSEEN, Course
 from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts
 from aapt_env.evaluate.summary import Metrics, Window
+from aapt_env.fast import Fast
 from aapt_env.paths import find_checkpoint, run_dir
 from aapt_env.spec import WorldSpec
 
@@ -57,6 +58,8 @@ class Eval:
     """Of noise and driver."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks run; auto takes CUDA where there is one."""
+    weights: Literal["full", "fp8"] = "full"
+    """Of the generator's blocks; fp8 shows what rounding them costs."""
     sanity: bool = False
     """Instead, show that the meter can fail: frozen, blurred and disobedient games must score badly."""
 
@@ -71,7 +74,8 @@ class Eval:
     @property
     def folder(self) -> Path:
         """Where the results go."""
-        return self.out or run_dir(self.game) / "eval"
+        name = "eval" if self.weights == "full" else f"eval-{self.weights}"
+        return self.out or run_dir(self.game) / name
 
     @property
     def command(self) -> str:
@@ -81,6 +85,7 @@ class Eval:
         words += [f"--seed {self.seed}"] if self.seed else []
         words += [f"--checkpoint {self.checkpoint}"] if self.checkpoint else []
         words += [f"--meter {self.meter}"] if self.meter else []
+        words += [f"--weights {self.weights}"] if self.weights != "full" else []
         return " ".join(words + (["--sanity"] if self.sanity else []))
 
 
@@ -127,9 +132,11 @@ def evaluate(options: Eval) -> Metrics:
         "checkpoint": loaded.hash, "meter": meter.hash if meter else None, "game": twin is not None,
         "count": options.count, "seconds": options.seconds, "seed": options.seed, "device": device.type,
     }  # fmt: skip
-    parts = Parts(out, key)
+    if options.weights != "full":
+        key["weights"] = options.weights
+    parts, fast = Parts(out, key), Fast(weights=options.weights)
     course = Course(
-        loaded, twin, meter, parts, options.count, options.seconds, options.seed, device
+        loaded, twin, meter, parts, options.count, options.seconds, options.seed, device, fast
     )
     try:
         metrics, long, forks = measure(course)

@@ -154,9 +154,9 @@ class RingCache:
         self.keys[:, :, :, : self.prefix.shape[3]] = rotate(self.prefix, turn(angles))
         self.slot = torch.where(age == 0, 0, 1 + (age - 1) % (w + 1))
         self.first = (age == 0)[:, None, None, None]
-        filled = (age + 1).clamp(max=w + 2) * self.tokens + self.scenes
+        self.filled = (age + 1).clamp(max=w + 2) * self.tokens + self.scenes  # [B]
         column = torch.arange(self.keys.shape[3], device=age.device)
-        hidden = column[None, :] >= filled[:, None]
+        hidden = column[None, :] >= self.filled[:, None]
         self.bias = self.keys.new_zeros(hidden.shape)
         self.bias = self.bias.masked_fill(hidden, -torch.inf)[:, None, None]  # [B, 1, 1, slots]
         self.place = self.common()

@@ -48,20 +48,29 @@ class Generator(nn.Module):
             features.append(tokens)
         shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
         out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
-        p, rows = self.config.patch, self.config.rows // self.config.patch
-        v = rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=rows, p=p, q=p)
-        return v.to(x.dtype) + self.guess(x, previous, t)
+        return self.velocity(out, x, previous, t)
 
-    def guess(self, x: Tensor, previous: Tensor, t: Tensor) -> Tensor:
-        """The mean velocity at x if latents were steps of independent normal numbers of variance `change`.
+    def velocity(self, out: Tensor, x: Tensor, previous: Tensor, t: Tensor) -> Tensor:
+        """What the last layer gives [B, T, N, C * patch**2], as cells, and the guess; shapes as in `forward`."""
+        v = lay(out, self.config.rows, self.config.patch)
+        return v.to(x.dtype) + guess(x, previous, t, self.config.change)
 
-        With x = (1 - t) (previous + d) + t z, the mean of z - previous - d given x; at t = 1 it is x - previous, from
-        which one pass makes the last latent again. Shapes as in `forward`.
-        """
-        s = self.config.change
-        if not s:
-            return torch.zeros_like(x)
-        t = t[..., None, None, None].to(x.dtype)
-        left = 1 - t
-        away = x - left * previous  # (1 - t) d + t z
-        return away * (t - left * s) / (t.square() + left.square() * s) - previous.to(x.dtype)
+
+def lay(out: Tensor, rows: int, patch: int) -> Tensor:
+    """Tokens of patches [B, T, N, C * patch**2] -> cells [B, T, C, h, w] with h = `rows`."""
+    h, p = rows // patch, patch
+    return rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=h, p=p, q=p)
+
+
+def guess(x: Tensor, previous: Tensor, t: Tensor, change: float) -> Tensor:
+    """The mean velocity at x if latents were steps of independent normal numbers of variance `change`.
+
+    With x = (1 - t) (previous + d) + t z, the mean of z - previous - d given x; at t = 1 it is x - previous, from
+    which one pass makes the last latent again. Shapes as in `Generator.forward`.
+    """
+    if not change:
+        return torch.zeros_like(x)
+    t = t[..., None, None, None].to(x.dtype)
+    left = 1 - t
+    away = x - left * previous  # (1 - t) d + t z
+    return away * (t - left * change) / (t.square() + left.square() * change) - previous.to(x.dtype)

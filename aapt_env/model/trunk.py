@@ -88,17 +88,17 @@ class Block(nn.Module):
         modulation = (modulation + self.table.to(modulation.dtype))[:, :, :, None]
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(2)
         x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
-        hidden = modulate(x, shift_m, scale_m).to(self.up.weight.dtype)
+        hidden = modulate(x, shift_m, scale_m).to(self.table.dtype)
         hidden = F.gelu(self.up(hidden))
         return x + gate_m * self.down(hidden)
 
     def attention(self, x: Tensor, seen) -> Tensor:
         """[B, T, n, D] -> the same shape."""
         length = x.shape[1]
-        qkv = self.qkv(x.to(self.qkv.weight.dtype))
+        qkv = self.qkv(x.to(self.table.dtype))
         qkv = rearrange(qkv, "b t n (three h d) -> three b h (t n) d", three=3, h=self.heads)
         q, k, v = qkv.unbind(0)
-        q, k = normalise(q, self.query_norm), normalise(k, self.key_norm)
+        q, k = rms(q, self.query_norm.weight), rms(k, self.key_norm.weight)
         keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
         if seen.turn is not None:
             q = rotate(q, seen.turn)
@@ -111,9 +111,9 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:]).to(scale.dtype) * (1 + scale) + shift
 
 
-def normalise(x: Tensor, norm: nn.RMSNorm) -> Tensor:
+def rms(x: Tensor, weight: Tensor) -> Tensor:
     """RMSNorm over the last axis with its weight in the dtype of x."""
-    return F.rms_norm(x, x.shape[-1:], norm.weight.to(x.dtype), 1e-6)
+    return F.rms_norm(x, x.shape[-1:], weight.to(x.dtype), 1e-6)
 
 
 def wave(t: Tensor, size: int = 128) -> Tensor:

@@ -135,6 +135,11 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, state: State) -> tuple[Tensor, State]:
         """[B, T, C, h, w] unscaled latents -> ([B, T, k, 3, H, W], next state)."""
+        x, after = self.last(z, state)
+        return shuffle(x, self.k, self.patch), after
+
+    def last(self, z: Tensor, state: State) -> tuple[Tensor, State]:
+        """As `forward`, to what the last layer gives: [B, T, 3 * k * patch**2, H / patch, W / patch]."""
         batch = z.shape[:2]
         x = z.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x, after = self.enter(x), []
@@ -144,8 +149,18 @@ class Decoder(nn.Module):
             x = refine(x.flatten(0, 1))
             if i < len(self.grow):
                 x = self.grow[i](F.interpolate(x, scale_factor=2, mode="nearest"))
-        x = F.pixel_shuffle(self.leave(F.silu(x)), self.patch)
-        return rearrange(x, "(b t) (k c) h w -> b t k c h w", b=batch[0], k=self.k), after
+        return self.leave(F.silu(x)).unflatten(0, batch), after
+
+
+def shuffle(x: Tensor, k: int, patch: int) -> Tensor:
+    """What the decoder's last layer gives [B, T, 3 * k * patch**2, h, w] -> pixels [B, T, k, 3, H, W]."""
+    return F.pixel_shuffle(x, patch).unflatten(2, (k, 3))
+
+
+def frames_of(pixels: Tensor) -> Tensor:
+    """[B, T, k, 3, H, W] around [-1, 1] -> uint8 [B, T, k, H, W, 3]."""
+    frames = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return rearrange(frames, "b t k c h w -> b t k h w c").contiguous()
 
 
 class VAE(nn.Module):
@@ -214,14 +229,21 @@ class VAE(nn.Module):
             )
         if state is None:
             state = self.start(latents.shape[0], *latents.shape[-2:])
-        pixels, state = self.decode_float(latents, state)
-        frames = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-        return rearrange(frames, "b t k c h w -> b t k h w c").contiguous(), state
+        x, state = self.decoder.last(self.unscaled(latents), state)
+        return self.frames(x), state
+
+    def frames(self, x: Tensor) -> Tensor:
+        """What the decoder's last layer gives -> uint8 [B, T, k, H, W, 3]."""
+        return frames_of(shuffle(x, self.config.k, self.config.patch))
 
     def decode_float(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
         """As `decode`, to [B, T, k, 3, H, W] around [-1, 1]."""
+        return self.decoder(self.unscaled(latents), state)
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """As the decoder takes them."""
         z = latents * self.scale[:, None, None] + self.shift[:, None, None]
-        return self.decoder(z.to(self.decoder.enter.weight.dtype), state)
+        return z.to(self.decoder.enter.weight.dtype)
 
     def normalise(self, mean: Tensor) -> Tensor:
         """[n, C, h, w] raw -> unit variance."""

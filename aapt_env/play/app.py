@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import gymnasium as gym
 import tyro
 from tyro.conf import arg
 
+from aapt_env.fast import Fast
 from aapt_env.flags import sentence, unless
 from aapt_env.play import opening, window
 from aapt_env.play.recorder import Recorder, recording_place
@@ -43,6 +44,12 @@ class Play:
     """Folder of a checkpoint or a run, or a repository on a Hub: org/name."""
     device: Annotated[str, arg(metavar="NAME")] = "auto"
     """auto, cpu, cuda or cuda:1."""
+    fast: Literal["auto", "plain", "compile", "graphs"] = "auto"
+    """How a step is run; auto: CUDA graphs on a GPU, weights laid out once on a CPU. compile is torch.compile."""
+    kernels: bool = False
+    """Run fused Triton kernels, on a GPU."""
+    weights: Literal["full", "fp8"] = "full"
+    """Of the generator's blocks; fp8 costs some quality."""
     seed: Annotated[int | None, unless("a new one each time", "N")] = None
     """The first episode's. The same seed and keys give the same frames."""
     scene: Annotated[tuple[str, ...], unless("any", "NAME=VALUE ...")] = ()
@@ -75,6 +82,7 @@ class Play:
             real=self.real,
             checkpoint=self.checkpoint,
             device=self.device,
+            fast=Fast(way=self.fast, kernels=self.kernels, weights=self.weights),
             scene=opening.parse_scene(self.scene),
             start=self.start,
             size=self.size,

@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env import games, keymap, paths
+from aapt_env.fast import AUTO, Fast
 from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Driver, Setup
@@ -27,6 +28,7 @@ class Wanted:
     real: bool = False  # the game itself rather than its dream
     checkpoint: str | None = None
     device: str = "auto"
+    fast: Fast = AUTO
     scene: dict[str, str] | None = None
     start: str | None = None  # number of a start, or an image file
     size: int = 256  # pixels of the game itself
@@ -164,6 +166,9 @@ def _open_dream(wanted: Wanted) -> Setup:
         game=wanted.name,
         checkpoint=wanted.checkpoint,
         device=wanted.device,
+        fast=wanted.fast.way,
+        kernels=wanted.fast.kernels,
+        weights=wanted.fast.weights,
         max_episode_steps=-1,  # whoever plays decides when it is over
         disable_env_checker=True,
     )

@@ -76,6 +76,12 @@ def test_a_random_dream_is_told_from_the_game(done):
     assert last["drift"] > 1 and last["drift_ratio"] > 0.5
 
 
+def test_rounded_weights_are_named_and_kept_apart():
+    rounded = Eval(game="driving", weights="fp8")
+    assert rounded.command.endswith("--weights fp8") and rounded.folder.name == "eval-fp8"
+    assert "weights" not in Eval().command and Eval().folder.name == "eval"
+
+
 def test_the_page_needs_nothing_but_itself(done):
     page = (done[1] / "report.html").read_text()
     assert page.count("data:image/png;base64,") >= 8 and "missed" in page
