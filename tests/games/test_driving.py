@@ -243,7 +243,7 @@ def test_driver_is_worth_recording(monkeypatch):
             if ended:
                 break
         lengths.append((step + 1) / 24)
-    assert np.mean(lengths) > 22 and np.median(lengths) == 30
+    assert np.mean(lengths) > 22 and np.median(lengths) > 25
     assert 0.02 < np.mean([not i["on_road"] for i in infos]) < 0.35
     assert 0.005 < np.mean([abs(i["speed"]) < 0.3 for i in infos]) < 0.25
     assert np.mean([i["speed"] for i in infos]) > 9
