@@ -65,7 +65,7 @@ class Eval:
 
     def check(self) -> None:
         """Raises ValueError where there would be nothing to measure."""
-        if self.count < 1 or not self.seconds > 0 or not self.beyond >= 0:
+        if self.count < 1 or not 0 < self.seconds < np.inf or not 0 <= self.beyond < np.inf:
             raise ValueError(
                 f"expected --count >= 1, --seconds > 0 and --beyond >= 0, got {self.count}, {self.seconds:g} and "
                 f"{self.beyond:g}"

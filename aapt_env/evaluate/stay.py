@@ -203,6 +203,8 @@ def diversity(part: Figures, spans: list[Window]) -> Metrics:
         if figure not in part:
             continue
         values = part[figure].astype(np.float64)
+        if len(values) < FEWEST:
+            continue
         among = np.stack([spread(start) for start in values])  # [n, T]
         apart = np.stack([spread(seed) for seed in values.swapaxes(0, 1)]).mean(0)  # [T]
         for w in spans:
