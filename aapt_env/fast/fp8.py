@@ -37,7 +37,7 @@ class Fp8Linear(nn.Linear):
             )
         else:
             y = F.linear(whole(rows, of_rows, x), whole(self.weight, self.scale, x), self.bias)
-        return y.view(*x.shape[:-1], -1)
+        return y.reshape(*x.shape[:-1], self.out_features)
 
     def native(self, x: Tensor) -> bool:
         """Whether the GPU multiplies these in fp8: a Hopper or newer, in bf16, sizes in steps of 16."""
