@@ -115,9 +115,12 @@ def read_config(folder: Path) -> tuple[Config, str]:
         data = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); get the checkpoint again") from error
-    config = strict(Config, data, str(path))
+    config = strict(Config, data, str(path), "get the checkpoint again")
     if config.format != FORMAT:
-        raise ValueError(f"{path}: format {config.format}; this version of aapt_env reads {FORMAT}")
+        raise ValueError(
+            f"{path}: format {config.format!r}; this version of aapt_env reads {FORMAT}: get the checkpoint again, "
+            "or a newer aapt_env"
+        )
     if not isinstance(config.training, dict):
         raise ValueError(
             f"{path}: training is {type(config.training).__name__}, expected an object"
@@ -198,7 +201,9 @@ def build(
         generator, vae = Generator(trunk, spec.control), VAE(coder)
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:  # the last: no memory
         where = folder / "config.json"
-        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"{where}: {' '.join(str(error).split())}; get the checkpoint again"
+        ) from error
     for module, name in ((generator, WEIGHTS[0]), (vae, WEIGHTS[1])):
         put(module, tensors[name], str(folder / name))
     return spec, generator, vae

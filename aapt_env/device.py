@@ -29,11 +29,11 @@ def pick(name: str | torch.device = "auto") -> torch.device:
         raise ValueError(f"device {name!r}; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"--device {name}: torch {torch.__version__} sees no CUDA GPU; use --device cpu"
+            f"device {name}: torch {torch.__version__} sees no CUDA GPU; use cpu or auto"
         )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"--device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0"
+            f"device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0"
         )
     return device
 

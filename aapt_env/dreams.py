@@ -69,10 +69,10 @@ class Dreams:
             raise ValueError(
                 f"reward_fn {reward_fn!r}; expected a function (frames, controls) -> rewards [N]"
             )
-        loaded = checkpoints.read(find_checkpoint(checkpoint or game))
+        loaded = checkpoints.read(find_checkpoint(game if checkpoint is None else checkpoint))
         self.world = World(loaded, count, pick(device), fast=fast)
         self.spec, self.hash, self.folder = loaded.spec, loaded.hash, loaded.folder
-        self.reward_fn = reward_fn
+        self.reward_fn, self.weights = reward_fn, fast.weights
         shape = count, self.spec.height, self.spec.width, 3
         self.shown = torch.zeros(shape, dtype=torch.uint8, device=self.world.device)
         self.begun, self.over = np.zeros(count, bool), np.zeros(count, bool)
@@ -159,7 +159,7 @@ class Dreams:
         tensors = {f"world/{name}": value for name, value in self.world.state().items()}
         tensors |= {name: torch.from_numpy(getattr(self, name).copy()) for name in BOOK}
         states = [copy.deepcopy(rng.bit_generator.state) for rng in rngs]
-        return Snapshot(self.hash, tensors | {"shown": self.shown.clone()}, states)
+        return Snapshot(self.hash, tensors | {"shown": self.shown.clone()}, states, self.weights)
 
     def restore(self, state: Snapshot) -> list[np.random.Generator]:
         """Go back to a snapshot; returns the generators it holds.
@@ -167,7 +167,7 @@ class Dreams:
         Raises:
             ValueError: of another checkpoint, batch size or precision, or damaged. Nothing has changed then.
         """
-        snapshot.check(state, self.hash, len(self.begun))
+        snapshot.check(state, self.hash, len(self.begun), self.weights)
         missing = sorted({*BOOK, "shown"} - set(state.tensors))
         if missing or len(state.rngs) not in (0, len(self.begun)):
             raise ValueError(f"the state lacks {missing or 'generators'}; clone or save it again")

@@ -63,10 +63,10 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     Raises:
         ValueError: none found; says where it looked and what to do.
     """
-    name = os.fspath(name_or_path)
-    if not name:
+    name = os.fspath(name_or_path) if isinstance(name_or_path, (str, os.PathLike)) else ""
+    if not name or not isinstance(name, str):
         raise ValueError(
-            "a checkpoint's name is empty; expected a game such as 'driving', or a folder"
+            f"checkpoint {name_or_path!r}; expected the name of a game such as 'driving', or a folder"
         )
     given = Path(name).expanduser()
     places = [given / "checkpoint", given]  # a run first: it may keep a config.json of its own
@@ -80,6 +80,25 @@ def find_checkpoint(name_or_path: str | os.PathLike) -> Path:
     if hub.is_repo(name):
         return hub.pull(name)
     raise ValueError(_not_found(name, given, places))
+
+
+def writable(folder: Path, flag: str) -> Path:
+    """Make a folder for results, and write to it once.
+
+    Raises:
+        ValueError: it cannot be written; names the flag that gives another.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to {folder} ({error.strerror}); expected a folder with write permission and free space: "
+            f"give another with {flag}"
+        ) from error
+    return folder
 
 
 def available_checkpoints() -> dict[str, Path]:

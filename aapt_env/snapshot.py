@@ -26,11 +26,13 @@ class Snapshot:
         checkpoint: hash of the world it is of.
         tensors: by name; rows of the batch along the axis that the world has them on.
         rngs: states of the generators that choose later episodes, one per row; empty when they were left out.
+        weights: of the world it was cloned in: full or fp8.
     """
 
     checkpoint: str
     tensors: dict[str, Tensor]
     rngs: list[dict[str, Any]]
+    weights: str = "full"
 
     @property
     def rows(self) -> int:
@@ -44,7 +46,10 @@ class Snapshot:
             OSError: no room, or the folder cannot be written to.
         """
         path = Path(path)
-        about = {"format": FORMAT, "checkpoint": self.checkpoint, "rngs": json.dumps(self.rngs)}
+        about = {
+            "format": FORMAT, "checkpoint": self.checkpoint, "weights": self.weights,
+            "rngs": json.dumps(self.rngs),
+        }  # fmt: skip
         tensors = {name: value.cpu().contiguous() for name, value in self.tensors.items()}
         write_tensors(path.parent, {path.name: tensors}, about)
 
@@ -64,7 +69,7 @@ class Snapshot:
             rngs = json.loads(about["rngs"])
             if not isinstance(rngs, list):
                 raise ValueError("its generators are no list")
-            return cls(about["checkpoint"], tensors, rngs)
+            return cls(about["checkpoint"], tensors, rngs, about.get("weights", "full"))
         except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
             raise ValueError(
                 f"{os.fspath(path)} is no whole snapshot ({' '.join(str(error).split()):.120}); "
@@ -72,13 +77,18 @@ class Snapshot:
             ) from error
 
 
-def check(state: Any, checkpoint: str, rows: int) -> None:
-    """Raises ValueError unless `state` is a snapshot of that checkpoint with so many rows."""
+def check(state: Any, checkpoint: str, rows: int, weights: str) -> None:
+    """Raises ValueError unless `state` is a snapshot of that checkpoint with so many rows and such weights."""
     made_by = state.checkpoint if isinstance(state, Snapshot) else None
     if made_by != checkpoint:
         raise ValueError(
             f"the state is of checkpoint {made_by!s:.12}, this world is {checkpoint:.12}; "
             "restore it in an env of the checkpoint that it was cloned from"
+        )
+    if state.weights != weights:
+        raise ValueError(
+            f"the state was made with {state.weights} weights, this env has {weights}; restore it in an env made "
+            f"with weights={state.weights!r}"
         )
     if state.rows != rows:
         raise ValueError(

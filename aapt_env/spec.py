@@ -90,6 +90,8 @@ class ControlSpec:
             raise ValueError(
                 f"control names {self.names!r}; expected none, or a text for each of {self.size} elements"
             )
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"control names {self.names!r}; expected a different one for each")
         for b in bindings:
             if not isinstance(b.index, int) or not 0 <= b.index < self.size:
                 raise ValueError(f"keymap index {b.index!r}; expected 0 to {self.size - 1}")
@@ -233,6 +235,8 @@ class WorldSpec:
     def __post_init__(self):
         if isinstance(self.control, dict):
             object.__setattr__(self, "control", strict(ControlSpec, self.control, "control"))
+        if not isinstance(self.scenes, dict):
+            raise ValueError(f"spec scenes={self.scenes!r}; expected {{attribute: its values}}")
         object.__setattr__(self, "scenes", {n: tuple(v) for n, v in self.scenes.items()})
         if not isinstance(self.game, str) or not self.game:
             raise ValueError(f"spec game={self.game!r}; expected a name such as 'driving'")

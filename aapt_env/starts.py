@@ -79,7 +79,7 @@ def choose(
             )
         index = fits[int(rng.integers(len(fits)))]
         return starts[index], index
-    if not isinstance(wanted, (int, np.integer)):
+    if not isinstance(wanted, (int, np.integer)) or isinstance(wanted, bool):
         return of_picture(array_of(wanted), full, spec, len(starts)), -1
     if not 0 <= wanted < len(starts):
         raise ValueError(f"start {wanted}; this checkpoint has starts 0 to {len(starts) - 1}")

@@ -28,7 +28,12 @@ def write_tensors(
         try:
             save_file(tensors, folder / (name + ".partial"), about)
         except SafetensorError as error:
-            raise OSError(f"{folder / name} could not be written: {error}") from error
+            for each in files:
+                (folder / (each + ".partial")).unlink(missing_ok=True)
+            why = str(error).replace(".partial", "").replace("Error while serializing: ", "")
+            raise OSError(
+                f"{folder / name} could not be written ({why}); expected a folder with write permission and free space"
+            ) from error
     for name in files:
         (folder / (name + ".partial")).replace(folder / name)
 

@@ -279,7 +279,7 @@ def branch(
     dreams: Dreams, row: int, rng: np.random.Generator, n: int, noise: str, render_mode: str | None
 ) -> AAPTVectorEnv:
     """A vector env of n copies of one row of `dreams`, without a time limit; arguments as `AAPTEnv.fork`."""
-    if not isinstance(n, (int, np.integer)) or n < 1:
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise ValueError(f"fork to {n!r} rows; expected a whole number >= 1")
     if noise not in ("same", "split"):
         raise ValueError(f"noise={noise!r}; expected 'same' or 'split'")

@@ -220,12 +220,13 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--device", "cpu", "--random", "smoke", "--kernels"], "kernels run on a CUDA GPU"),
         (["--device", "cpu", "--random", "smoke", "--each"], "give --device cuda"),
         (["--each", "--soak", "200"], "leave --each out"),
+        (["--each", "--rollout", "10"], "leave --rollout out"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
         (["--rollout", "3"], "--rollout 3: expected a whole number >= 10"),
         (["--threads", "100000"], "--threads 100000: this machine has"),
         (["--device", "abacus"], "device 'abacus'; expected auto, cpu, cuda"),
-        (["--json", "/proc/none/speed.json"], "/proc/none"),
+        (["--json", "/proc/none/speed.json"], "cannot write to /proc/none"),
     ],
 )
 def test_bad_requests_are_one_sentence(words, said, capsys):
@@ -237,7 +238,7 @@ def test_bad_requests_are_one_sentence(words, said, capsys):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_one_sentence(capsys):
     assert main(["--device", "cuda"]) == 2
-    assert "use --device cpu" in capsys.readouterr().err
+    assert "use cpu or auto" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("batch", [10**9, 10**18])

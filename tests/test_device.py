@@ -20,13 +20,13 @@ def test_what_is_no_device(name):
 def test_cuda_where_there_is_none_or_not_that_many(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(
-        ValueError, match="--device cuda:1: torch .* sees no CUDA GPU; use --device cpu"
+        ValueError, match="device cuda:1: torch .* sees no CUDA GPU; use cpu or auto"
     ):
         pick("cuda:1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(ValueError, match="--device cuda:2: there are 2 GPUs, counted from cuda:0"):
+    with pytest.raises(ValueError, match="device cuda:2: there are 2 GPUs, counted from cuda:0"):
         pick("cuda:2")
 
 

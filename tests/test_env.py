@@ -17,6 +17,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo, TimeLimit
 
 import aapt_env  # noqa: F401  registers the world
 from aapt_env.env import AAPTEnv, key_code
+from aapt_env.snapshot import Snapshot
 
 GO, BACK = np.array([0, 0, 1, 0], np.int8), np.array([0, 1, 0, 1], np.int8)
 
@@ -204,6 +205,14 @@ def test_a_render_mode_it_has_not(tiny, mode):
         AAPTEnv(checkpoint=str(tiny), render_mode=mode)
 
 
+@pytest.mark.parametrize(
+    "which", [{"game": None}, {"game": 5}, {"checkpoint": 5}, {"checkpoint": ""}]
+)
+def test_names_that_are_none(which):
+    with pytest.raises(ValueError, match=r"checkpoint .*; expected the name of a game"):
+        gym.make("AAPT-World-v0", **which)
+
+
 def test_no_checkpoint_no_gpu_no_device(tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AAPT_HOME", str(tmp_path))
@@ -212,7 +221,7 @@ def test_no_checkpoint_no_gpu_no_device(tiny, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="device 'tpu'; expected auto, cpu, cuda or cuda:N"):
         AAPTEnv(checkpoint=str(tiny), device="tpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="sees no CUDA GPU; use --device cpu"):
+    with pytest.raises(ValueError, match="sees no CUDA GPU; use cpu or auto"):
         AAPTEnv(checkpoint=str(tiny), device="cuda")
 
 
@@ -386,3 +395,13 @@ def test_key_codes_are_pygames():
 
 def test_a_world_without_policy_has_none(env):
     assert env.policy() is None
+
+
+def test_a_state_is_for_weights_of_its_kind(env, tiny, tmp_path):
+    rounded = AAPTEnv(checkpoint=str(tiny), device="cpu", weights="fp8")
+    drive(rounded, [GO], seed=3)
+    rounded.clone_state().save(tmp_path / "state")
+    for state in (rounded.clone_state(), Snapshot.load(tmp_path / "state")):
+        with pytest.raises(ValueError, match="made with fp8 weights, this env has full"):
+            env.restore_state(state)
+        rounded.restore_state(state)

@@ -67,7 +67,7 @@ def test_not_found_says_where_it_looked_and_what_to_do(homes):
 def test_a_folder_that_is_no_checkpoint_is_named_as_such(homes):
     with pytest.raises(ValueError, match="no config.json in it"):
         paths.find_checkpoint(homes / "cwd")
-    with pytest.raises(ValueError, match="name is empty"):
+    with pytest.raises(ValueError, match="checkpoint ''; expected the name of a game"):
         paths.find_checkpoint("")
 
 

@@ -33,6 +33,7 @@ from aapt_env.checkpoint import Checkpoint
 from aapt_env.device import fast_bf16, pick
 from aapt_env.fast import AUTO, Fast
 from aapt_env.flags import sentence, unless
+from aapt_env.paths import writable
 
 BF16 = {"auto": None, "bf16": True, "float32": False}
 PLAYED = "lag", "agents", "soak"  # tests that step the env or the player instead of the bare world
@@ -157,14 +158,16 @@ class Bench:
         for name in ("rollout", "growth", "each", *PLAYED):
             if self.count_only and self.asked(name):
                 raise ValueError(f"--count-only measures nothing: leave --{name} out")
+        alone = [name for name in ("rollout", "growth", "each") if self.asked(name)]
+        if "each" in alone and len(alone) > 1:
+            raise ValueError(f"--each is a test of its own: leave --{alone[0]} out")
         for name in PLAYED:
             if self.asked(name):
                 self.check_played(name)
         if self.json is not None:
             if self.json.is_dir():
                 raise ValueError(f"--json {self.json} is a folder; expected a file's name")
-            self.json.parent.mkdir(parents=True, exist_ok=True)
-            self.json.touch()
+            writable(self.json.parent, "--json FILE")
 
     def asked(self, name: str) -> bool:
         """Whether a flag that is off by default was given."""

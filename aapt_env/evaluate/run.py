@@ -21,7 +21,8 @@ from aapt_env.evaluate.meter import Meter
 from aapt_env.evaluate.parts import Figures, Parts
 from aapt_env.evaluate.summary import Metrics, Window
 from aapt_env.fast import Fast
-from aapt_env.paths import find_checkpoint, run_dir
+from aapt_env.flags import sentence
+from aapt_env.paths import find_checkpoint, run_dir, writable
 from aapt_env.spec import WorldSpec
 
 MINUTE = 60.0  # windows of the dreams that go on alone, in seconds
@@ -118,7 +119,7 @@ def evaluate(options: Eval) -> Metrics:
     """Run everything; returns what eval.json holds under "metrics"."""
     loaded = checkpoints.read(find_checkpoint(options.checkpoint or options.game))
     device, out = pick(options.device), options.folder
-    out.mkdir(parents=True, exist_ok=True)
+    writable(out, "--out DIR")
     meter, why = find_meter(options, loaded, device)
     left_out = [why] if why else []
     twin, reason = rollouts.find_game(loaded.spec)
@@ -238,7 +239,7 @@ def prove(options: Eval) -> bool:
         ValueError: there is no game to make them from.
     """
     loaded = checkpoints.read(find_checkpoint(options.checkpoint or options.game))
-    device, out = pick(options.device), options.folder
+    device, out = pick(options.device), writable(options.folder, "--out DIR")
     meter, why = find_meter(options, loaded, device)
     if why:
         print(f"left out: {why}")
@@ -272,6 +273,6 @@ def main(argv: list[str] | None = None) -> int:
             return 0 if prove(options) else 1
         evaluate(options)
     except (ValueError, OSError) as error:
-        print(f"aapt eval: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"aapt eval: {sentence(error)}", file=sys.stderr)
         return 2
     return 0

@@ -21,6 +21,8 @@ class Fast:
     weights: str = "full"  # of the generator's blocks: in the dtype of the run, or fp8
 
     def __post_init__(self):
+        if not isinstance(self.kernels, bool):
+            raise ValueError(f"kernels={self.kernels!r}; expected True or False")
         for name, known in (("way", WAYS), ("weights", WEIGHTS)):
             if getattr(self, name) not in known:
                 kind = "fast" if name == "way" else name

@@ -76,6 +76,10 @@ def check(wanted: Wanted) -> None:
         for flag in ("start", "checkpoint"):
             if getattr(wanted, flag) is not None:
                 raise ValueError(f"--{flag} is for a dream; leave it out to play the game itself")
+        if wanted.fast != AUTO:
+            raise ValueError(
+                "--fast, --kernels and --weights are for a dream; leave them out to play the game itself"
+            )
         known = games.known_games()
         if not wanted.game.startswith("gym:") and wanted.name not in known:
             names = ", ".join(sorted(known)) or "none: the package aapt_games is not installed"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aapt_env.paths import folder_name
+from aapt_env.paths import folder_name, writable
 from aapt_env.play.session import Latent
 from aapt_env.spec import WorldSpec
 
@@ -21,15 +21,7 @@ def recording_place(folder: Path, game: str) -> Path:
     Raises:
         ValueError: the folder cannot be written; says why and what to do.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(
-            f"cannot write to {folder} ({error.strerror}); expected a folder for recordings, give one with --out DIR"
-        ) from error
+    writable(folder, "--out DIR")
     stem = f"{folder_name(game)}-{time.strftime('%Y%m%d-%H%M%S')}"
     place, n = folder / stem, 1
     while list(folder.glob(f"{place.name}*")):

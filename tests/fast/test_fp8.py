@@ -53,6 +53,8 @@ def test_a_world_on_fp8_dreams_about_the_same(tiny, random_rows):
     assert 0 < gap < 0.5 * shown[0].std()
     with pytest.raises(ValueError, match="weights='int2'; expected one of full, fp8"):
         Fast(weights="int2")
+    with pytest.raises(ValueError, match="kernels='no'; expected True or False"):
+        Fast(kernels="no")
 
 
 @pytest.mark.gpu

@@ -48,6 +48,7 @@ def counting(monkeypatch, spec):
         (["--game-itself", "--size", "20"], "expected a multiple of 8"),
         (["--game-itself", "--frames", "-3"], "expected 0 or more"),
         (["--game-itself", "--start", "3"], "--start is for a dream"),
+        (["--game-itself", "--fast", "plain"], "--fast, --kernels and --weights are for a dream"),
         (["--game-itself", "--checkpoint", "x"], "--checkpoint is for a dream"),
         (["--fps", "nan"], "--fps nan: expected 1 to 240"),
         (["--fps", "0.3"], "--fps 0.3: expected 1 to 240"),
@@ -68,7 +69,7 @@ def test_cuda_without_a_gpu_is_refused_before_anything_is_loaded(capsys, monkeyp
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(opening, "open_setup", lambda wanted: pytest.fail("loaded"))
     assert app.main(["--device", "cuda"]) == 2
-    assert "sees no CUDA GPU; use --device cpu" in capsys.readouterr().err
+    assert "sees no CUDA GPU; use cpu or auto" in capsys.readouterr().err
 
 
 def test_an_unknown_flag_is_status_2(capsys):

@@ -254,7 +254,7 @@ def test_latents_of_another_vae_are_made_anew(again, trained):
     [
         (dict(stage="gild"), "unknown stage 'gild'; the recipe has autoencode, diffusion"),
         (dict(recipe="tpu"), "unknown recipe 'tpu'; there are"),
-        (dict(device="cuda"), "--device cuda: torch .* sees no CUDA GPU; use --device cpu"),
+        (dict(device="cuda"), "device cuda: torch .* sees no CUDA GPU; use cpu or auto"),
         (dict(recipe="h100"), "has frames of 64x64 with k=4; recipe 'h100' wants 128x128"),
     ],
 )
