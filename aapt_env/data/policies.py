@@ -18,6 +18,8 @@ from aapt_env.games import load_entry, load_own
 from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents
+ECHO = (3, 14)  # latents that an echo lasts, at least and below
+GAP = 20  # latents between echoes, on average
 FACTORY = "expected a function that takes a seed and returns a policy"
 
 
@@ -50,6 +52,41 @@ class RandomControl:
         if control.space == "MultiBinary":
             return self._rng.integers(2, size=control.size).astype(np.float32)
         return self._rng.uniform(-1, 1, control.size).astype(np.float32)
+
+
+class Echo:
+    """A policy whose hands now and then do once more what they did a while ago, whatever is ahead by now.
+
+    Who plays answers what is seen, so that in recordings the road always bends where the wheel is turned, and a world
+    learns to bend it there. Echoes have the controls and the rhythm of the policy, and answer nothing.
+
+    Args:
+        own: the factory of the policy.
+        seed: same seed, same controls.
+    """
+
+    def __init__(self, own: Callable, seed: int):
+        self._own = own(seed)
+        self._rng = np.random.default_rng([seed, 1])
+        self._past: list = []
+        self._again: list = []
+
+    def reset(self, game: gym.Env) -> None:
+        """Take a seat."""
+        if hasattr(self._own, "reset"):
+            self._own.reset(game)
+
+    def __call__(self, observation: np.ndarray, info: dict):
+        """The control for the next latent."""
+        action = self._own(observation, info)
+        if self._again:
+            return self._again.pop(0)
+        self._past.append(action)
+        length = int(self._rng.integers(*ECHO))
+        if len(self._past) > 2 * length and self._rng.random() < 1 / GAP:
+            begin = int(self._rng.integers(len(self._past) - length))
+            self._again = self._past[begin : begin + length]
+        return action
 
 
 def resolve(policy: str | None, env: gym.Env) -> str:
@@ -85,8 +122,8 @@ def load(policy: str, env: gym.Env) -> Callable:
     """The factory of a policy: `factory(seed) -> policy`.
 
     Args:
-        policy: `scripted` (the game's own), `random`, or `module:function`, a factory of yours; the current folder is
-            searched first.
+        policy: `scripted` (the game's own), `echo` (the same with `Echo`), `random`, or `module:function`, a factory of
+            yours; the current folder is searched first.
         env: the game.
 
     Raises:
@@ -94,16 +131,17 @@ def load(policy: str, env: gym.Env) -> Callable:
     """
     if policy == "random":
         return functools.partial(RandomControl, ControlSpec.of(env))
-    if policy == "scripted":
+    if policy in ("scripted", "echo"):
         if not _own(env):
             raise ValueError(
                 f"{env.unwrapped} has no scripted policy; use 'random', or 'module:function' for one of yours"
             )
-        return load_entry(_own(env))
+        own = load_entry(_own(env))
+        return own if policy == "scripted" else functools.partial(Echo, own)
     if ":" not in policy:
         raise ValueError(
-            f"unknown policy {policy!r}; expected 'scripted', 'random' or 'module:function', a function of yours "
-            "that takes a seed and returns a policy; several joined by '+' take turns"
+            f"unknown policy {policy!r}; expected 'scripted', 'echo', 'random' or 'module:function', a "
+            "function of yours that takes a seed and returns a policy; several joined by '+' take turns"
         )
     return load_own(policy)
 

@@ -22,6 +22,7 @@ from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam, average
+from aapt_env.train.pilot import Pilot, fly
 
 ALARMS = {
     "critic": partial(
@@ -62,6 +63,9 @@ class Adversarial:
     penalised: float = 0.25  # share of the batch that R1 and R2 look at, always in float32
     times: float = 0.0  # the critic's time step is uniform in [0, times]; the paper's is 1
     wrong_controls: float = 0.0  # weight of real clips under controls not theirs, as further fakes
+    piloted: float = (
+        0.0  # share of rollouts under the controls of a pilot, who answers what is dreamt
+    )
     anchor: float = (
         0.0  # weight of staying near the weights begun with; falls to 0 in `anchored` steps
     )
@@ -78,6 +82,8 @@ class Adversarial:
         object.__setattr__(self, "heads", tuple(self.heads))
         if self.begin not in ("consistency", "diffusion"):
             raise ValueError(f"begin {self.begin!r}; expected consistency or diffusion")
+        if not 0 <= self.piloted <= 1:
+            raise ValueError(f"piloted {self.piloted}; expected 0 to 1")
         if not 0 <= self.blend < 1:
             raise ValueError(f"blend {self.blend}; expected 0 up to 1")
         if self.anchor and (any(self.leads) or not self.forcing.student):
@@ -93,11 +99,12 @@ class Adversarial:
 
 @dataclass(frozen=True)
 class Match:
-    """A rollout beside the real clip of the same controls."""
+    """A rollout beside a real clip with the same beginning, and the same controls unless a pilot chose others."""
 
     real: Tensor  # [B, 1 + T, C, h, w]
     fake: Tensor  # the same shape; its graph leads to the generator
-    controls: Tensor  # [B, T, k, width]
+    controls: Tensor  # [B, T, k, width] of the real clip
+    played: Tensor  # likewise, of the rollout
     scene: Tensor  # [B, attributes]
     given: int  # leading latents that are equal in both
     noise: Tensor  # [B, T, C, h, w] that made `fake`
@@ -118,6 +125,7 @@ class AdversarialStage(Stage):
         shown: Tensor
         | None = None,  # [h, w] bool, cells of a latent in which the game displays the control
         before: Generator | None = None,  # averaged weights of the stage before, for `blend`
+        pilot: Pilot | None = None,  # who chooses the controls of `piloted` rollouts
     ):
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
@@ -127,7 +135,7 @@ class AdversarialStage(Stage):
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
-        self.train, self.dreamer, self.before = train, dreamer, before
+        self.train, self.dreamer, self.before, self.pilot = train, dreamer, before, pilot
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
         )
@@ -141,7 +149,7 @@ class AdversarialStage(Stage):
         ]
 
     def batch(self, dice: Dice) -> Match:
-        """Roll the generator out on real controls.
+        """Roll the generator out on real controls, or those of a pilot who sees the rollout.
 
         With `wrong_controls`, the match also brings another window of the same episode: same place, light and weather
         under controls not its own. Where the game displays the control, it shows the right one, or the critic
@@ -155,29 +163,36 @@ class AdversarialStage(Stage):
         clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))
         noise = dice.normal(*clip.latents[:, 1:].shape)
-        fake = dream(self.generator, clip, noise, given, lead, c.overlap, c.forcing)
+        flown = clip
+        if few := round(c.piloted * c.batch):
+            flown = fly(self.pilot, self.generator, clip, noise, given, few, dice)
+        fake = dream(self.generator, flown, noise, given, lead, c.overlap, c.forcing)
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None
         if apart:
             elsewhere = self.train.at(episodes, starts + apart, length).latents[:, cut]
             wrong = torch.where(self.shown, real, elsewhere)
-        return Match(real, fake, clip.controls[:, cut], clip.scene, given, noise[:, cut], wrong)
+        controls, played = clip.controls[:, cut], flown.controls[:, cut]
+        return Match(real, fake, controls, played, clip.scene, given, noise[:, cut], wrong)
 
-    def judge(self, match: Match, parts: list[Tensor], t: Tensor) -> list[dict[str, Tensor]]:
-        """Logits of several versions of a clip in one pass; those of the given latents are left out."""
+    def judge(
+        self, match: Match, parts: list[tuple[Tensor, Tensor]], t: Tensor
+    ) -> list[dict[str, Tensor]]:
+        """Logits of several (latents, controls) of a match in one pass; those of the given latents are left out."""
         n = len(parts)
-        rows = match.controls.repeat(n, 1, 1, 1), match.scene.repeat(n, 1), t.repeat(n)
-        logits = self.critic(torch.cat(parts), *rows)
+        latents, controls = (torch.cat(part) for part in zip(*parts, strict=True))
+        logits = self.critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
         split = {h: x.chunk(n) for h, x in cut.items()}
         return [{h: split[h][i] for h in split} for i in range(n)]
 
     def critic_losses(self, match: Match, dice: Dice) -> Losses:
         """Relativistic loss, approximated R1 and R2, and wrong controls as further fakes."""
-        c, real, fake = self.config, match.real, match.fake.detach()
-        parts = [real, fake] if match.wrong is None else [real, fake, match.wrong]
-        t = c.times * dice.uniform(len(real))
+        c, parts = self.config, [(match.real, match.controls), (match.fake.detach(), match.played)]
+        if match.wrong is not None:
+            parts.append((match.wrong, match.controls))
+        t = c.times * dice.uniform(len(match.real))
         logits = self.judge(match, parts, t)
         versus = relativistic(logits[1], logits[0])
         self.balance.watch(versus / len(logits[0]))
@@ -194,19 +209,22 @@ class AdversarialStage(Stage):
         few = max(1, round(self.config.penalised * len(t)))
         real, fake = match.real[:few], match.fake[:few].detach().float()
         noise = self.config.sigma * dice.normal(*real.shape)
-        part = replace(
-            match, real=real, fake=fake, controls=match.controls[:few], scene=match.scene[:few]
+        part, asked, played = (
+            replace(match, scene=match.scene[:few]),
+            match.controls[:few],
+            match.played[:few],
         )
+        parts = [(real + noise, asked), (fake + noise, played), (real, asked), (fake, played)]
         with torch.autocast(real.device.type, enabled=False):
-            logits = self.judge(part, [real + noise, fake + noise, real, fake], t[:few])
+            logits = self.judge(part, parts, t[:few])
         return [squared_gap(a, b) for a, b in zip(logits[:2], logits[2:], strict=True)]
 
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
         t = self.config.times * dice.uniform(len(match.real))
-        (fake,) = self.judge(match, [match.fake], t)
+        (fake,) = self.judge(match, [(match.fake, match.played)], t)
         with torch.no_grad():
-            (real,) = self.judge(match, [match.real], t)
+            (real,) = self.judge(match, [(match.real, match.controls)], t)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
         versus = relativistic(real, fake)
         found = {"generator": versus.detach(), "motion": motion, "pace": self.balance.pace()}
@@ -233,7 +251,7 @@ class AdversarialStage(Stage):
         """Mean squared distance of the fakes from what the weights begun with make of the same noise and past."""
         past = match.fake.detach()
         with torch.no_grad():
-            stay = replay(self.begun, past, match.controls, match.noise, match.scene, match.given)
+            stay = replay(self.begun, past, match.played, match.noise, match.scene, match.given)
         return (match.fake - stay).square().mean()
 
     def after(self, step: int) -> None:

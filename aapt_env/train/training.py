@@ -17,7 +17,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE
-from aapt_env.train import loop, state
+from aapt_env.train import loop, pilot, state
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
 from aapt_env.train.clips import FrameClips, LatentClips
@@ -28,6 +28,7 @@ from aapt_env.train.encode import encode_all
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.outcome import OutcomeStage
+from aapt_env.train.pilot import Pilot
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
@@ -166,8 +167,14 @@ class Training:
             generator = self.generator(settings.begin)
             critic.start_from(self.generator("diffusion"))
         shown = self.shown() if settings.wrong_controls else None
-        rest = self.clips, self.dreamer, name, shown, before
+        flyer = self.pilot() if settings.piloted else None
+        rest = self.clips, self.dreamer, name, shown, before, flyer
         return AdversarialStage(settings, generator, critic, *rest)
+
+    def pilot(self) -> Pilot:
+        """Who plays in rollouts; cloned from the recordings once per run."""
+        path, seed = self.folder.path / "pilot.safetensors", self.folder.seed
+        return pilot.ready(path, self.clips, self.spec.control, seed)
 
     def shown(self) -> Tensor:
         """[h, w] bool: cells of a latent with any pixel on which the game displays the control."""

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from aapt_env.data import Episodes, EpisodeWriter, files
+from aapt_env.data import Episodes, EpisodeWriter, files, policies
 from aapt_env.data.player import Halted, Player, Recipe, episode_seeds
 from aapt_env.data.record import record
 from aapt_env.games import make_held, world_spec
@@ -216,6 +216,34 @@ def test_random_controls_are_held_for_some_latents(record_colour):
     assert (np.diff(controls) == 0).mean() > 0.5
 
 
+def test_echoes_are_what_the_hands_did_before():
+    """Every control is the policy's own answer, or one it gave earlier, in a stretch; and the same for a seed."""
+
+    class Counter:
+        def __init__(self, seed):
+            self.n = 0
+
+        def reset(self, game):
+            self.game = game
+
+        def __call__(self, obs, info):
+            self.n += 1
+            return self.n
+
+    def play(seed):
+        policy = policies.Echo(Counter, seed)
+        policy.reset("game")
+        assert policy._own.game == "game"
+        return [policy(None, {}) for _ in range(600)]
+
+    made = play(0)
+    echoes = [(i, a) for i, a in enumerate(made, start=1) if a != i]
+    assert 60 < len(echoes) < 300 and all(a < i for i, a in echoes)
+    runs = [b == a + 1 for a, b in zip(made, made[1:], strict=False)]
+    assert sum(runs) > 500, "played in a stretch"
+    assert made == play(0) != play(1)
+
+
 def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
     (tmp_path / "my_policy_here.py").write_text(
         "def green(seed):\n    return lambda obs, info: 2\n"
@@ -229,7 +257,7 @@ def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
     ("policy", "message"),
     [
         ("scripted", "no scripted policy; use 'random'"),
-        ("expert", "expected 'scripted', 'random' or 'module:function'"),
+        ("expert", "expected 'scripted', 'echo', 'random' or 'module:function'"),
         ("nowhere_to_be:found", "no module 'nowhere_to_be'"),
         ("colour_game:nobody", "has no 'nobody'"),
         (".colour_game:always_red", "expected 'module:name'"),

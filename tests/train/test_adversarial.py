@@ -9,12 +9,14 @@ import torch
 
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
+from aapt_env.model.rollout import replay
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Run, advance
+from aapt_env.train.pilot import Pilot
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
@@ -114,7 +116,9 @@ def test_given_latents_are_equal_in_fake_and_real_and_their_logits_are_left_out(
         seen.add(given)
         assert torch.equal(match.fake[:, :given], match.real[:, :given])
         assert not (match.fake[:, given:] == match.real[:, given:]).all(-1).any()
-        fake, real = made.judge(match, [match.fake, match.real], dice.uniform(3))
+        fake, real = made.judge(
+            match, [(match.fake, match.played), (match.real, match.controls)], dice.uniform(3)
+        )
         assert fake["latent"].shape == (3, 5 - (given - 1))
         assert not (fake["latent"] == real["latent"]).any(), "what is left to judge differs"
     assert seen == {1, 2, 3, 4}
@@ -124,8 +128,9 @@ def test_judging_versions_together_is_judging_each(stage):
     made = stage(heads=("latent", "video"))
     dice = Dice.of(0, "x", 0)
     match, t = made.batch(dice), dice.uniform(3)
-    together = made.judge(match, [match.fake, match.real], t)
-    for part, found in zip((match.fake, match.real), together, strict=True):
+    parts = [(match.fake, match.played), (match.real, match.controls)]
+    together = made.judge(match, parts, t)
+    for part, found in zip(parts, together, strict=True):
         (alone,) = made.judge(match, [part], t)
         for head in alone:
             torch.testing.assert_close(found[head], alone[head], rtol=1e-4, atol=1e-4)
@@ -137,6 +142,32 @@ def test_with_a_lead_all_but_the_first_latent_are_judged(stage):
         match = made.batch(Dice.of(0, "x", i))
         assert match.given == 1 and match.fake.shape == match.real.shape == (3, 6, 4, 4, 4)
         assert match.controls.shape == (3, 5, 4, 2)
+
+
+@pytest.mark.parametrize("leads", [(0,), (6,)])
+def test_piloted_rollouts_are_judged_under_the_controls_they_were_made_with(stage, leads):
+    made = stage(leads=leads, piloted=2 / 3)
+    torch.manual_seed(0)
+    made.pilot = Pilot(CONTROL, (4, 4, 4)).eval()
+    match = made.batch(Dice.of(0, "x", 0))
+    same = [torch.equal(a, b) for a, b in zip(match.played, match.controls, strict=True)]
+    assert same == [False, False, True]
+    if leads == (0,):
+        again = replay(
+            made.generator, match.fake, match.played, match.noise, match.scene, match.given
+        )
+        torch.testing.assert_close(again, match.fake)
+    asked, judge = [], made.judge
+    made.judge = lambda m, parts, t: (asked.extend(parts), judge(m, parts, t))[1]
+    for losses in (made.critic_losses, made.generator_losses):
+        list(losses(match, Dice.of(0, "x", 1)))
+    for latents, controls in asked:
+        mine = match.played if torch.equal(latents, match.fake) else match.controls
+        if torch.equal(latents, match.fake) or torch.equal(latents, match.real):
+            assert torch.equal(controls, mine)
+    assert len(asked) == 2 + 4 + 2
+    with pytest.raises(ValueError, match=r"piloted 1.5; expected 0 to 1"):
+        Adversarial(share=1, piloted=1.5)
 
 
 def test_the_generator_waits_for_the_critic_and_learns_at_full_rate_when_beaten():
