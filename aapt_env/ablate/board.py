@@ -149,8 +149,9 @@ class Board:
         """All strips under each other: the same start, controls and noise."""
         rows, labels = [], []
         for variant in VARIANTS:
-            image = cv2.imread(str(self.out / f"{variant.slug}.png"))
-            if image is not None and variant.name in self.rows:
+            path = self.out / f"{variant.slug}.png"
+            if path.is_file() and variant.name in self.rows:
+                image = cv2.imread(str(path))
                 rows.append(np.stack(np.split(image[..., ::-1], 13, axis=1)))
                 labels.append(variant.name)
         if rows:

@@ -34,7 +34,8 @@ class Record:
     policy: Annotated[str | None, unless("the game's own, or random where it has none", "NAME")] = (
         None
     )
-    """Who plays: scripted (the game's own), random, module:function, or several joined by +."""
+    """Who plays: scripted (the game's own), echo (the same, whose hands now and then do again what they did before),
+    random, module:function, or several joined by +."""
     seed: int = 0
     """Every episode's seed derives from this one and the episode's number."""
     size: Annotated[int | None, unless("64", "PIXELS")] = None
