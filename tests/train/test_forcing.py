@@ -124,3 +124,19 @@ def test_a_teacher_forced_fake_knows_the_real_past_only(lead, noise_clips):
     torch.testing.assert_close(fake, recycled)
     assert not torch.allclose(moved[:, 3 - lead], fake[:, 3 - lead])
     assert torch.equal(moved[:, : 3 - lead], fake[:, : 3 - lead])
+
+
+@pytest.mark.parametrize("overlap", [0, 2])
+def test_what_is_kept_for_the_gradient_does_not_grow_with_the_horizon(noise_clips, overlap):
+    """A lead of 5 latents or of 14: the graph is that of the judged ones."""
+    made, kept = parts(), []
+    for lead in (5, 14):
+        clip = noise_clips.sample(Dice.of(0, "x", 0), 3, lead + 5)
+        noise = Dice.of(1, "x", 0).normal(*clip.latents[:, 1:].shape)
+        shapes: list[torch.Size] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, shapes=shapes: (shapes.append(x.shape), x)[1], lambda x: x
+        ):
+            dream(made, clip, noise, 1, lead, overlap, Forcing())
+        kept.append(sum(map(torch.Size.numel, shapes)))
+    assert kept[0] == kept[1] > 0
