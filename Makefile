@@ -45,7 +45,7 @@ play: $(READY)
 	$(BIN)/python -m aapt_env.play $(if $(findstring --game,$(ARGS)),,--game driving) $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ for name, value in {
     "OMP_NUM_THREADS": "2",  # read by torch when it is first imported; small networks gain nothing from more
 }.items():
     os.environ.setdefault(name, value)
+if "PYTEST_XDIST_WORKER" in os.environ:  # make test: one of several
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
 

@@ -19,7 +19,7 @@ from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents
 ECHO = (3, 14)  # latents that an echo lasts, at least and below
-GAP = 20  # latents between echoes, on average
+GAP = 8  # latents between echoes, on average
 FACTORY = "expected a function that takes a seed and returns a policy"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+GREY = 128  # what stands for pixels that display the control
+
 
 def errors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean squared error of each frame: uint8 [F, H, W, 3] twice -> [F]."""
@@ -46,9 +48,14 @@ def ssim_frame(x: np.ndarray, y: np.ndarray) -> float:
     )
 
 
-def flow(frames: np.ndarray, step: int) -> np.ndarray:
-    """Dense optical flow between frames `step` apart: [F, H, W, 3] -> [F // step, H, W, 2] pixels."""
+def flow(frames: np.ndarray, mask: np.ndarray, step: int) -> np.ndarray:
+    """Dense optical flow between frames `step` apart, which sees one grey where the mask is: flow spreads.
+
+    [F, H, W, 3] -> [(F - 1) // step, H, W, 2] pixels.
+    """
     grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames[::step]]
+    for image in grey:
+        image[mask] = GREY
     none = np.zeros(0)
     return np.stack(
         [
@@ -60,7 +67,7 @@ def flow(frames: np.ndarray, step: int) -> np.ndarray:
 
 def speeds(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
     """Mean flow magnitude outside the mask, pixels per `step` frames: [F, H, W, 3] -> [(F - 1) // step]."""
-    return np.linalg.norm(flow(frames, step), axis=-1)[:, ~mask].mean(1)
+    return np.linalg.norm(flow(frames, mask, step), axis=-1)[:, ~mask].mean(1)
 
 
 def motion(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
@@ -74,7 +81,8 @@ def sideways(frames: np.ndarray, mask: np.ndarray, step: int = 2) -> np.ndarray:
     Steering left moves the scene to the right: positive.
     """
     half = frames.shape[2] // 2
-    return np.array([flow(clip[:, :half], step)[:, ~mask[:half], 0].mean() for clip in frames])
+    upper = mask[:half]
+    return np.array([flow(clip[:, :half], upper, step)[:, ~upper, 0].mean() for clip in frames])
 
 
 def sharpnesses(frames: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ EXPECTED: dict[str, tuple[tuple[str, str, Callable[[float], bool]], ...]] = {
         ("drift", "> 1", lambda v: v > 1),
     ),
     "frozen road": (
-        ("motion_ratio", "< 0.15", lambda v: v < 0.15),
+        ("motion_ratio", "< 0.05", lambda v: v < 0.05),
         ("control_accuracy_dream", "guessing, <= 0.55", lambda v: v <= 0.55),
         ("control_accuracy_ratio", "< 0.9", lambda v: v < 0.9),
     ),
