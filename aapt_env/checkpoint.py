@@ -123,13 +123,14 @@ def read_config(folder: Path) -> tuple[Config, str]:
         )
     if not isinstance(config.training, dict):
         raise ValueError(
-            f"{path}: training is {type(config.training).__name__}, expected an object"
+            f"{path}: training is {type(config.training).__name__}, expected an object; get the checkpoint again"
         )
     if not isinstance(config.files, dict) or not all(
         map(plain, config.files, config.files.values())
     ):
         raise ValueError(
-            f"{path}: files must be plain names with a sha256 each, got {config.files!r:.200}"
+            f"{path}: files must be plain names with a sha256 each, got {str(config.files):.80}; "
+            "get the checkpoint again"
         )
     missing = sorted(set(WEIGHTS) - set(config.files))
     if missing:

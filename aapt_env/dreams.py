@@ -168,9 +168,16 @@ class Dreams:
             ValueError: of another checkpoint, batch size or precision, or damaged. Nothing has changed then.
         """
         snapshot.check(state, self.hash, len(self.begun), self.weights)
-        missing = sorted({*BOOK, "shown"} - set(state.tensors))
-        if missing or len(state.rngs) not in (0, len(self.begun)):
-            raise ValueError(f"the state lacks {missing or 'generators'}; clone or save it again")
+        if len(state.rngs) not in (0, len(self.begun)):
+            raise ValueError("the state lacks generators; clone or save it again")
+        mine = {name: torch.from_numpy(getattr(self, name)) for name in BOOK}
+        for name, own in (mine | {"shown": self.shown}).items():
+            given = state.tensors.get(name)
+            if given is None or given.shape != own.shape or given.dtype != own.dtype:
+                got = None if given is None else f"{tuple(given.shape)} {given.dtype}"
+                raise ValueError(
+                    f"state {name}: expected {tuple(own.shape)} {own.dtype}, got {got}; clone or save it again"
+                )
         rngs = [snapshot.generator_of(each) for each in state.rngs]
         parts = {n: v for n, v in state.tensors.items() if n.startswith("world/")}
         self.world.load({name.removeprefix("world/"): value for name, value in parts.items()})

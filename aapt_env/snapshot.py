@@ -90,6 +90,8 @@ def check(state: Any, checkpoint: str, rows: int, weights: str) -> None:
             f"the state was made with {state.weights} weights, this env has {weights}; restore it in an env made "
             f"with weights={state.weights!r}"
         )
+    if "shown" not in state.tensors or not state.tensors["shown"].ndim:
+        raise ValueError("the state lacks shown, its last frames; clone or save it again")
     if state.rows != rows:
         raise ValueError(
             f"the state has {state.rows} rows, this env {rows}; restore it in an env with num_envs={state.rows}, "
@@ -105,6 +107,6 @@ def generator_of(state: dict[str, Any]) -> np.random.Generator:
     bits = np.random.PCG64()
     try:
         bits.state = state
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"the state's generator is damaged ({error}); save it again") from error
     return np.random.Generator(bits)

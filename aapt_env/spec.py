@@ -75,13 +75,18 @@ class ControlSpec:
             raise ValueError(f"control space {self.space!r}; expected Discrete, MultiBinary or Box")
         if not isinstance(self.size, int) or self.size < 1:
             raise ValueError(f"control size {self.size!r}; expected a whole number >= 1")
+        if not isinstance(self.keymap, (list, tuple)):
+            raise ValueError(f"keymap {self.keymap!r:.80}; expected a list of bindings")
         bindings = tuple(
             b if isinstance(b, KeyBinding) else strict(KeyBinding, b, "keymap") for b in self.keymap
         )
         object.__setattr__(self, "keymap", bindings)
         object.__setattr__(self, "names", tuple(self.names))
         _check_settings(self.settings)
-        object.__setattr__(self, "rest", tuple(map(float, self.rest)))
+        try:
+            object.__setattr__(self, "rest", tuple(map(float, self.rest)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"control rest {self.rest!r}; expected numbers") from error
         if self.rest:
             if self.space != "Box":
                 raise ValueError(f"control rest {self.rest!r} is for a Box; this is {self.space}")
@@ -233,7 +238,7 @@ class WorldSpec:
     )  # attribute -> its values
 
     def __post_init__(self):
-        if isinstance(self.control, dict):
+        if not isinstance(self.control, ControlSpec):
             object.__setattr__(self, "control", strict(ControlSpec, self.control, "control"))
         if not isinstance(self.scenes, dict):
             raise ValueError(f"spec scenes={self.scenes!r}; expected {{attribute: its values}}")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aapt_env.spec import WorldSpec, array_of
 
+PARTS = ("frames", "controls", "about")  # of a start in a file
 PREFIX = 4  # latents of real video before the first dreamt one
 JPEG = [
     cv2.IMWRITE_JPEG_QUALITY,
@@ -128,7 +129,11 @@ def unpack(tensors: dict[str, Tensor], spec: WorldSpec) -> list[Start]:
     starts = []
     for name in sorted({key.split("/")[0] for key in tensors}):
         try:
-            strip = cv2.imdecode(tensors[f"{name}/frames"].numpy(), cv2.IMREAD_COLOR)
+            lacking = [part for part in PARTS if f"{name}/{part}" not in tensors]
+            if lacking:
+                raise ValueError(f"it lacks {' and '.join(lacking)}")
+            packed = tensors[f"{name}/frames"].numpy()
+            strip = cv2.imdecode(packed, cv2.IMREAD_COLOR) if packed.size else None
             about = json.loads(tensors[f"{name}/about"].numpy().tobytes())
             if strip is None:
                 raise ValueError("its frames are no picture")

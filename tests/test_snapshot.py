@@ -148,7 +148,25 @@ def test_a_state_that_lost_a_part_or_its_type(env):
     unchanged(env, Snapshot(state.checkpoint, other, []), "expected .*float32, got .*float64")
     bad = state.tensors | {"world/previous": state.tensors["world/previous"] * torch.nan}
     unchanged(env, Snapshot(state.checkpoint, bad, []), "values that are not finite")
-    unchanged(env, Snapshot(state.checkpoint, state.tensors, [{"bit": 1}]), "generator is damaged")
+    for name, value in {
+        "begun": torch.zeros(()),
+        "elapsed": state.tensors["elapsed"][:0],
+        "over": state.tensors["over"].double(),
+        "shown": state.tensors["shown"].float(),
+    }.items():
+        bad = state.tensors | {name: value}
+        unchanged(env, Snapshot(state.checkpoint, bad, []), f"state {name}: expected .*, got ")
+    unchanged(env, Snapshot(state.checkpoint, {}, []), "lacks shown")
+    far = {
+        "bit_generator": "PCG64",
+        "state": {"state": -1, "inc": 1},
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    for generator in ({"bit": 1}, far):
+        unchanged(
+            env, Snapshot(state.checkpoint, state.tensors, [generator]), "generator is damaged"
+        )
 
 
 def test_damaged_files_are_told_in_a_sentence(env, tmp_path):

@@ -134,7 +134,8 @@ def load(policy: str, env: gym.Env) -> Callable:
     if policy in ("scripted", "echo"):
         if not _own(env):
             raise ValueError(
-                f"{env.unwrapped} has no scripted policy; use 'random', or 'module:function' for one of yours"
+                f"policy {policy!r}: {type(env.unwrapped).__name__} has no scripted policy of its own; "
+                "use 'random', or 'module:function' for one of yours"
             )
         own = load_entry(_own(env))
         return own if policy == "scripted" else functools.partial(Echo, own)

@@ -72,6 +72,9 @@ class Eval:
                 f"{self.beyond:g}"
             )
 
+        if self.seed < 0:
+            raise ValueError(f"expected --seed >= 0, got {self.seed}")
+
     @property
     def folder(self) -> Path:
         """Where the results go."""

@@ -256,7 +256,7 @@ def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("scripted", "no scripted policy; use 'random'"),
+        ("scripted", "no scripted policy of its own; use 'random'"),
         ("expert", "expected 'scripted', 'echo', 'random' or 'module:function'"),
         ("nowhere_to_be:found", "no module 'nowhere_to_be'"),
         ("colour_game:nobody", "has no 'nobody'"),

@@ -142,6 +142,7 @@ def test_without_its_game_a_world_is_measured_as_far_as_may_be(tiny, tmp_path, c
     [
         ("--game nowhere", "no checkpoint"),
         ("--count 0", "--count >= 1"),
+        ("--seed -1", "--seed >= 0, got -1"),
         ("--seconds -1", "--seconds > 0"),
         ("--meter nowhere", "no meter"),
     ],
