@@ -150,8 +150,8 @@ class Board:
         rows, labels = [], []
         for variant in VARIANTS:
             path = self.out / f"{variant.slug}.png"
-            if path.is_file() and variant.name in self.rows:
-                image = cv2.imread(str(path))
+            image = cv2.imread(str(path)) if path.is_file() else None
+            if image is not None and variant.name in self.rows:
                 rows.append(np.stack(np.split(image[..., ::-1], 13, axis=1)))
                 labels.append(variant.name)
         if rows:
