@@ -92,7 +92,7 @@ def writable(folder: Path, flag: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".probe"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another command may look here too
     except OSError as error:
         raise ValueError(
             f"cannot write to {folder} ({error.strerror}); expected a folder with write permission and free space: "

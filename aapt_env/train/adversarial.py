@@ -209,11 +209,8 @@ class AdversarialStage(Stage):
         few = max(1, round(self.config.penalised * len(t)))
         real, fake = match.real[:few], match.fake[:few].detach().float()
         noise = self.config.sigma * dice.normal(*real.shape)
-        part, asked, played = (
-            replace(match, scene=match.scene[:few]),
-            match.controls[:few],
-            match.played[:few],
-        )
+        part = replace(match, scene=match.scene[:few])
+        asked, played = match.controls[:few], match.played[:few]
         parts = [(real + noise, asked), (fake + noise, played), (real, asked), (fake, played)]
         with torch.autocast(real.device.type, enabled=False):
             logits = self.judge(part, parts, t[:few])
