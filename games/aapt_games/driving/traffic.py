@@ -29,6 +29,7 @@ class Traffic:
     speed: np.ndarray = field(default_factory=lambda: np.zeros(0))
     cruise: np.ndarray = field(default_factory=lambda: np.zeros(0))
     color: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    posed: tuple = field(default=(None, None), repr=False, compare=False)  # (s, poses) asked last
 
     @classmethod
     def draw(cls, track: Track, start: float, rng: np.random.Generator) -> Traffic:
@@ -62,7 +63,9 @@ class Traffic:
         self.s = (self.s + self.speed * FRAME_S / stretch) % track.length
 
     def poses(self, track: Track) -> np.ndarray:
-        """[n, 3] world x, y (m) and heading (rad)."""
+        """[n, 3] world x, y (m) and heading (rad); touching and drawing ask for the same."""
+        if self.posed[0] is self.s:  # a step makes a new array
+            return self.posed[1]
         n = len(track.xy)
         at = self.s / track.spacing
         a = at.astype(int) % n
@@ -70,4 +73,6 @@ class Traffic:
         turn = track.heading[b] - track.heading[a]
         h = track.heading[a] + t * ((turn + np.pi) % (2 * np.pi) - np.pi)
         xy = track.xy[a] * (1 - t)[:, None] + track.xy[b] * t[:, None]
-        return np.stack([xy[:, 0] - self.lane * np.sin(h), xy[:, 1] + self.lane * np.cos(h), h], 1)
+        x, y = xy[:, 0] - self.lane * np.sin(h), xy[:, 1] + self.lane * np.cos(h)
+        self.posed = self.s, np.stack([x, y, h], 1)
+        return self.posed[1]
