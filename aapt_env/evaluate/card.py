@@ -17,6 +17,8 @@ ROWS = {
     "drift_ratio": "drift over that of the VAE's own frames, against other starts (1 is right)",
     "drift_idle": "drift with no input",
     "unbroken_dream": "starts without a broken frame",
+    "torn_dream": "frames torn in patches (share; lower is better)",
+    "torn_dream_idle": "the same with no input",
     "reward_error": "reward: mean error per latent (lower is better)",
     "return_error": "return up to there: mean error",
     "termination_precision": "endings foretold that came, by the end of the window",

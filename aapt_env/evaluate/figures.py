@@ -25,7 +25,7 @@ def of_clips(
 
     Returns:
         motion [n, F // 2] pixels per 2 frames, sharpness [n, F], pooled [n, T, 48], shown [n, 13, H, W, 3], and of the
-        meter: reading [n, T, elements], features [n, T, d], distance [n, T] and, of a Box, value [n, T, size].
+        meter: reading [n, T, elements], features [n, T, d], distance and strangeness [n, T] and, of a Box, value [n, T, size].
     """
     moments = np.linspace(0, clips.shape[1] - 1, SHOWN).round().astype(int)
     last = clips[:, k::k]
@@ -38,6 +38,7 @@ def of_clips(
     if meter is not None:
         seen = meter.watch(clips)
         out |= {"reading": seen.reading, "features": seen.features, "distance": seen.distance}
+        out["strangeness"] = seen.strangeness
         if meter.observer.control.space == "Box":
             out["value"] = seen.value
     return {f"{name}_{key}": value for key, value in out.items()}

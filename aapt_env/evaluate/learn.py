@@ -175,11 +175,25 @@ class ObserverStage(Stage):
         observer.mean.copy_(features.mean(dim=0))
         observer.std.copy_(features.std(dim=0).clamp_min(1e-3))
         observer.bank.copy_(((features - observer.mean) / observer.std)[:size].bfloat16())
+        self.tear()
         with torch.autocast(self.device.type, enabled=False):
             clips = [meter.watch(observer, f[None]) for f in self.held.frames]
         far = np.concatenate([seen.distance.ravel() for seen in clips])
         observer.far.fill_(float(np.nanpercentile(far, 99.9)))
+        strange = np.concatenate([seen.strangeness.ravel() for seen in clips])
+        observer.torn.fill_(float(np.nanpercentile(strange, 99.9)))
         observer.train()
+
+    def tear(self) -> None:
+        """Keep real patches of every row, one per row of a stack, until there are enough."""
+        observer, size, found = self.observer, self.config.batch, []
+        while sum(map(len, found)) < observer.config.patches:
+            dice = Dice.of(0, "patches", len(found))
+            pieces = observer.pieces(self.batch(dice, size)[0])
+            across = torch.from_numpy(dice.pick.integers(pieces.shape[2], size=size))
+            found.append(pieces[torch.arange(size), :, across.to(pieces.device)])
+        kept = torch.cat(found)[: observer.config.patches].transpose(0, 1)
+        observer.patches.copy_(kept.round())
 
 
 def examine(observer: Observer, held: Recorded) -> dict[str, float]:

@@ -25,7 +25,7 @@ from aapt_env.spec import ControlSpec, WorldSpec
 from aapt_env.strict import strict
 from aapt_env.tensors import half, put, read_tensors, sha256, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, ABOUT = "meter.safetensors", "meter.json"
 BATCH = 256  # stacks looked at in one go
 Obeyed = Callable[[np.ndarray, np.ndarray], float]
@@ -52,6 +52,7 @@ class Seen:
     value: np.ndarray  # [n, T, size] float32; of a Box, the control itself, -1 to 1
     features: np.ndarray  # [n, T, d] float32, standardised; learned ones, then PLAIN
     distance: np.ndarray  # [n, T] float32, to the nearest real features
+    strangeness: np.ndarray  # [n, T] float32, of patches: `Observer.strangeness`
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Meter:
     def far(self) -> float:
         """Distance from all real frames at which a frame is broken: twice the held-out 99.9th percentile."""
         return 2 * float(self.observer.far)
+
+    @property
+    def torn(self) -> float:
+        """Strangeness above which a frame is torn: the held-out 99.9th percentile."""
+        return float(self.observer.torn)
 
     @property
     def mask(self) -> np.ndarray:
@@ -98,18 +104,21 @@ def watch(observer: Observer, clips: np.ndarray) -> Seen:
         np.full((n, latents, observer.control.size), np.nan, np.float32),
         np.full((n, latents, c.seen), np.nan, np.float32),
         np.full((n, latents), np.nan, np.float32),
+        np.full((n, latents), np.nan, np.float32),
     )
     places = [(i, t) for i in range(n) for t in range(c.before, latents - c.after)]
     for begin in range(0, len(places), BATCH):
         part = places[begin : begin + BATCH]
         firsts = [(i, (t - c.before) * c.k) for i, t in part]
         stacks = np.stack([clips[i, f : f + c.span] for i, f in firsts])
-        logits, features = observer(torch.from_numpy(stacks).to(device))
+        frames = torch.from_numpy(stacks).to(device)
+        logits, features = observer(frames)
         at = tuple(np.array(part).T)
         seen.reading[at] = reading.read(observer.control, logits)
         seen.value[at] = logits.tanh().cpu().numpy()
         seen.features[at] = features.cpu().numpy()
         seen.distance[at] = observer.distance(features).cpu().numpy()
+        seen.strangeness[at] = observer.strangeness(frames).cpu().numpy()
     return seen
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 Figures = dict[str, np.ndarray]  # a name -> values, one per start along the first axis
 
-FORMAT = 3  # of what is measured; a change makes old parts unknown
+FORMAT = 4  # of what is measured; a change makes old parts unknown
 
 
 class Parts:

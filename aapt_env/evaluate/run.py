@@ -173,7 +173,7 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
     if course.meter is not None:
         if course.twin is None:
             metrics |= stay.from_bank(long, five, course.meter)
-        metrics |= stay.broken(idle, five, course.meter.far, "_idle")
+        metrics |= stay.broken(idle, five, course.meter, "_idle")
         names = list(rollouts.variants(spec.control))
         within = spans(spec, [(0, 1), (1, 2), (2, FORK)])
         metrics |= stay.forks(forks, within, spec.control, names, f"after {seconds:g}s")
@@ -217,7 +217,7 @@ def twin_metrics(part: Figures, spec: WorldSpec, seconds: float, meter: Meter | 
             metrics |= camera.motions(part, short, spec.control)
         if spec.control.kind == "pose":
             metrics |= pose.keypoints(part, short)
-        metrics |= stay.broken(part, five, meter.far)
+        metrics |= stay.broken(part, five, meter)
     return metrics
 
 

@@ -65,7 +65,23 @@ def spoil(game: np.ndarray, other: np.ndarray, mask: np.ndarray) -> dict[str, np
         "frozen road": np.where(mask[:, :, None], game, frozen),
         "shuffled controls": other,
         "blurred": blurred,
+        "torn": tear(game),
     }
+
+
+def tear(game: np.ndarray) -> np.ndarray:
+    """The game as a mosaic: the 64 blocks of its frames in another order, the same in every frame."""
+    rows, columns = (np.array_split(np.arange(size), 8) for size in game.shape[2:4])
+    blocks = [
+        (r, c)
+        for r in rows
+        for c in columns
+        if len(r) == len(rows[0]) and len(c) == len(columns[0])
+    ]
+    torn, order = game.copy(), np.random.default_rng(0).permutation(len(blocks))
+    for (r, c), i in zip(blocks, order, strict=True):
+        torn[:, :, r[:, None], c] = game[:, :, blocks[i][0][:, None], blocks[i][1]]
+    return torn
 
 
 def figures_of(fakes: Fakes, k: int, mask: np.ndarray, meter: Meter | None) -> dict[str, Figures]:
@@ -87,6 +103,7 @@ EXPECTED: dict[str, tuple[tuple[str, str, Callable[[float], bool]], ...]] = {
         ("drift", "0", lambda v: v < 1e-3),
         ("control_accuracy_ratio", "1", lambda v: abs(v - 1) < 1e-6),
         ("control_accuracy_skill", "1", lambda v: abs(v - 1) < 1e-6),
+        ("torn_dream", "<= 0.05", lambda v: v <= 0.05),
     ),
     "frozen image": (
         ("motion_ratio", "< 0.05", lambda v: v < 0.05),
@@ -109,6 +126,11 @@ EXPECTED: dict[str, tuple[tuple[str, str, Callable[[float], bool]], ...]] = {
         ("twin_ssim", "< 0.95", lambda v: v < 0.95),
         ("twin_psnr", "< 45 dB", lambda v: v < 45),
         ("drift", "> 0.1", lambda v: v > 0.1),
+    ),
+    "torn": (
+        ("torn_dream", "> 0.5", lambda v: v > 0.5),
+        ("twin_psnr", "< 35 dB", lambda v: v < 35),
+        ("drift", "> 1", lambda v: v > 1),
     ),
 }
 

@@ -110,20 +110,29 @@ def beyond(part: Figures, long: Figures, spans: list[Window], meter: Meter | Non
         latents = long["game_features"].shape[1]
         whole = Window(0.0, latents * spans[0].k / spans[0].fps, spans[0].fps, spans[0].k)
         found |= from_bank(long, [whole], meter, "game", "_game")
-    return board.metrics | found | broken(part, spans, meter.far, "_beyond")
+    return board.metrics | found | broken(part, spans, meter, "_beyond")
 
 
-def broken(part: Figures, spans: list[Window], far: float, after: str = "") -> Metrics:
-    """Share of latents farther than `far` from every real frame; and of starts that stay whole throughout."""
+def broken(part: Figures, spans: list[Window], meter: Meter, after: str = "") -> Metrics:
+    """Share of latents that are like no real frame, by features and by patches; and of starts that stay whole throughout.
+
+    `broken`: farther than `meter.far` from all real features. `torn`: stranger than `meter.torn`; of a thousand real
+    frames one is. `unbroken`: no frame of a start is broken.
+    """
     board = Board()
-    for name in names(part, "distance"):
-        bad = part[f"{name}_distance"] > far  # False where it is NaN
-        for w in spans:
-            at = readable(part, w.latents)
-            if len(at):
-                board.mean(f"broken_{name}{after}", w.name, bad[:, at].mean(1))
-        whole = {"value": float((~bad.any(1)).mean()), "n": len(bad)}
-        board.put(f"unbroken_{name}{after}", f"0-{spans[-1].end:g}s", whole)
+    for word, figure, far in (
+        ("broken", "distance", meter.far),
+        ("torn", "strangeness", meter.torn),
+    ):
+        for name in names(part, figure):
+            bad = part[f"{name}_{figure}"] > far  # False where it is NaN
+            for w in spans:
+                at = readable(part, w.latents)
+                if len(at):
+                    board.mean(f"{word}_{name}{after}", w.name, bad[:, at].mean(1))
+            if word == "broken":
+                whole = {"value": float((~bad.any(1)).mean()), "n": len(bad)}
+                board.put(f"unbroken_{name}{after}", f"0-{spans[-1].end:g}s", whole)
     return board.metrics
 
 

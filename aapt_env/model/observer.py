@@ -16,6 +16,8 @@ from aapt_env.spec import ControlSpec
 
 POOL = 4  # cells each way that remain of a picture
 PLAIN = 3 * POOL**2  # features that are not learned: brightness, roughness and change of each cell
+PATCHES = 4  # rows of patches of a picture, each of PATCH x PATCH colours
+PATCH = 4
 GROUPS = 8  # of channels, normalised together
 EDGE = 0.999  # as far from the middle as a joint is read
 
@@ -34,12 +36,14 @@ class ObserverConfig:
     joints: tuple[int, ...] = (24, 48, 64, 96)  # channels of the one that finds a pose's joints
     features: int = 64  # numbers that each tower ends in
     bank: int = 1024  # real features kept, to tell how far a frame is from any real one
+    patches: int = 4096  # real patches kept of each row of them, to tell whether a frame is torn
     scenes: tuple[int, ...] = ()  # values of each scene attribute
 
     def __post_init__(self):
         for name in ("motion", "look", "joints", "scenes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if min(self.height, self.width, self.k, self.features, self.bank, *self.motion) < 1:
+        least = self.height, self.width, self.k, self.features, self.bank, self.patches
+        if min(*least, *self.motion) < 1:
             raise ValueError(f"sizes of an observer must be 1 or more, got {self}")
         channels = self.motion + self.look + self.joints
         if min(self.before, self.after) < 0 or any(w % GROUPS for w in channels):
@@ -93,6 +97,8 @@ class Observer(nn.Module):
         std: [d] of real features.
         bank: [n, d] real features, standardised.
         far: how far held-out real frames are from the bank, 99.9th percentile.
+        patches: [PATCHES, n, d] real patches of each row, 0 ... 255.
+        torn: how far the patches of held-out real frames are from those on average over a frame, 99.9th percentile.
     """
 
     mask: Tensor
@@ -100,6 +106,8 @@ class Observer(nn.Module):
     std: Tensor
     bank: Tensor
     far: Tensor
+    patches: Tensor
+    torn: Tensor
 
     def __init__(self, config: ObserverConfig, control: ControlSpec):
         super().__init__()
@@ -117,6 +125,9 @@ class Observer(nn.Module):
         self.register_buffer("std", torch.ones(config.seen))
         self.register_buffer("bank", torch.zeros(config.bank, config.seen))
         self.register_buffer("far", torch.ones(()))
+        sizes = PATCHES, config.patches, 3 * PATCH**2
+        self.register_buffer("patches", torch.zeros(sizes, dtype=torch.uint8))
+        self.register_buffer("torn", torch.ones(()))
 
     def grey(self, frames: Tensor) -> Tensor:
         """[B, S, H, W, 3] uint8 -> luminance [B, S, H, W] in 0 ... 4, blank under the mask.
@@ -168,3 +179,23 @@ class Observer(nn.Module):
     def distance(self, features: Tensor) -> Tensor:
         """How far features [n, d] are from the nearest real ones: [n]."""
         return torch.cdist(features, self.bank).amin(dim=1)
+
+    def pieces(self, frames: Tensor) -> Tensor:
+        """Stacks of frames -> the patches of the latent's last one, in few colours: [B, PATCHES, n, d] in 0 ... 255.
+
+        Patches are as wide as they are high; what is under the mask is black.
+        """
+        now = (self.now(frames) + 1) * 127.5 * ~self.mask
+        across = max(1, round(PATCHES * now.shape[-1] / now.shape[-2]))
+        small = F.interpolate(now, (PATCHES * PATCH, across * PATCH), mode="area")
+        cells = small.unflatten(2, (PATCHES, PATCH)).unflatten(4, (across, PATCH))
+        return cells.permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+    def strangeness(self, frames: Tensor) -> Tensor:
+        """How far the patches of a frame are from the nearest real ones in the same row of a picture: [B], 0 ... 255.
+
+        A dream that falls apart keeps the colours and the roughness of a real frame, but not what belongs side by side.
+        """
+        pieces = self.pieces(frames).transpose(0, 1)  # [PATCHES, B, n, d]
+        gaps = torch.cdist(pieces.flatten(1, 2), self.patches.to(pieces.dtype)).amin(dim=2)
+        return gaps.view(pieces.shape[:3]).mean(dim=(0, 2)) / (3 * PATCH**2) ** 0.5

@@ -12,6 +12,7 @@ from aapt_env import checkpoint
 from aapt_env.evaluate import meter
 from aapt_env.evaluate.learn import learn, soften
 from aapt_env.evaluate.run import Eval, find_meter
+from aapt_env.evaluate.sanity import tear
 from aapt_env.games import make_held
 from aapt_env.model.observer import Observer, ObserverConfig
 from aapt_env.spec import ControlSpec
@@ -71,6 +72,28 @@ def test_noise_is_far_from_all_real_frames(loaded, recorded):
     real = loaded.watch(episodes.frames(episodes.split()[1][0])[None]).distance
     assert np.nanmax(real) <= loaded.far
     assert np.nanmean(loaded.watch(clip(2)).distance) > 2 * np.nanmean(real)
+
+
+def test_a_mosaic_of_a_real_frame_is_torn_and_real_frames_are_not(loaded, recorded):
+    from aapt_env.data.episodes import Episodes
+
+    episodes = Episodes.open(recorded)
+    held = np.stack([episodes.frames(i) for i in episodes.split()[1]])
+    real = loaded.watch(held).strangeness
+    assert np.nanmean(real > loaded.torn) < 0.02 and np.isnan(real[:, [0, -1]]).all()
+    assert np.nanmean(loaded.watch(tear(held)).strangeness > loaded.torn) > 0.5
+
+
+def test_strangeness_sees_patches_and_no_pixel_that_displays_the_control(loaded):
+    plain = clip(0)
+    shown = plain.copy()
+    shown[:, ::2, loaded.mask] = 255
+    np.testing.assert_array_equal(loaded.watch(plain).strangeness, loaded.watch(shown).strangeness)
+    stack = torch.from_numpy(plain[:, : loaded.observer.config.span])
+    pieces = loaded.observer.pieces(stack)
+    assert pieces.shape == (1, 4, 4, 48)
+    corner = stack[0, loaded.observer.config.now, :16, :16].float().reshape(4, 4, 4, 4, 3)
+    torch.testing.assert_close(pieces[0, 0, 0].view(3, 4, 4), corner.mean((1, 3)).permute(2, 0, 1))
 
 
 def test_the_same_call_leaves_a_complete_meter_alone(taught, sliding, recorded, small, capsys):

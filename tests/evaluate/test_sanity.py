@@ -32,7 +32,7 @@ def worst(metrics, metric):
 
 def test_every_bad_game_scores_badly_and_the_game_itself_perfectly(found):
     lines = sanity.verdicts(found)
-    assert len({line.world for line in lines}) == 5 and len(lines) >= 18
+    assert len({line.world for line in lines}) == 6 and len(lines) >= 22
     assert [line for line in lines if not line.good] == []
 
 

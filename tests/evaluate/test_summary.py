@@ -1,5 +1,7 @@
 """From figures to windows: what counts in which, on figures whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -76,10 +78,13 @@ def test_a_broken_frame_is_counted_where_it_is():
     known = np.zeros((4, 60, 1), np.int8)
     known[:, [0, -1]] = -1
     part = {"dream_distance": distance, "dream_reading": known}
-    found = stay.broken(part, [window(0, 5), window(5, 10)], far=5)
+    part["dream_strangeness"] = distance / 2
+    meter = SimpleNamespace(far=5, torn=0.4)
+    found = stay.broken(part, [window(0, 5), window(5, 10)], meter)
     assert found["broken_dream"]["0-5s"]["value"] == 0
     assert found["broken_dream"]["5-10s"]["value"] == pytest.approx(1 / 29 / 4)
     assert found["unbroken_dream"]["0-10s"]["value"] == 0.75
+    assert found["torn_dream"]["0-5s"]["value"] == 1 and "unbroken_torn" not in found
 
 
 def test_seeds_that_change_nothing_have_no_diversity():
