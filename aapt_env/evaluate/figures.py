@@ -25,7 +25,7 @@ def of_clips(
 
     Returns:
         motion [n, F // 2] pixels per 2 frames, sharpness [n, F], pooled [n, T, 48], shown [n, 13, H, W, 3], and of the
-        meter: reading [n, T, elements], features [n, T, d], distance and strangeness [n, T] and, of a Box, value [n, T, size].
+        meter: reading [n, T, elements], features [n, T, d], distance, strangeness [n, T]; of a Box, value [n, T, size].
     """
     moments = np.linspace(0, clips.shape[1] - 1, SHOWN).round().astype(int)
     last = clips[:, k::k]

@@ -114,7 +114,7 @@ def beyond(part: Figures, long: Figures, spans: list[Window], meter: Meter | Non
 
 
 def broken(part: Figures, spans: list[Window], meter: Meter, after: str = "") -> Metrics:
-    """Share of latents that are like no real frame, by features and by patches; and of starts that stay whole throughout.
+    """Share of latents that are like no real frame, by features and by patches, and of starts that stay whole.
 
     `broken`: farther than `meter.far` from all real features. `torn`: stranger than `meter.torn`; of a thousand real
     frames one is. `unbroken`: no frame of a start is broken.
