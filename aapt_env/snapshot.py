@@ -43,9 +43,11 @@ class Snapshot:
         """Write it to a file, in one stroke.
 
         Raises:
-            OSError: no room, or the folder cannot be written to.
+            OSError: no room, the folder cannot be written to, or `path` is a folder.
         """
         path = Path(path)
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder; expected the name of a file to write")
         about = {
             "format": FORMAT, "checkpoint": self.checkpoint, "weights": self.weights,
             "rngs": json.dumps(self.rngs),

@@ -157,6 +157,11 @@ def test_a_state_that_lost_a_part_or_its_type(env):
         bad = state.tensors | {name: value}
         unchanged(env, Snapshot(state.checkpoint, bad, []), f"state {name}: expected .*, got ")
     unchanged(env, Snapshot(state.checkpoint, {}, []), "lacks shown")
+    for age in (-1, 2**62):
+        bad = state.tensors | {
+            "world/cache/age": torch.full_like(state.tensors["world/cache/age"], age)
+        }
+        unchanged(env, Snapshot(state.checkpoint, bad, []), "age: expected 0 to")
     far = {
         "bit_generator": "PCG64",
         "state": {"state": -1, "inc": 1},
@@ -189,5 +194,7 @@ def test_damaged_files_are_told_in_a_sentence(env, tmp_path):
 
 
 def test_a_write_that_fails_leaves_what_was_there(env, tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder; expected the name of a file"):
+        env.clone_state().save(tmp_path)
     with pytest.raises(OSError):
         env.clone_state().save(tmp_path / "nowhere" / "moment")

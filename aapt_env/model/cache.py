@@ -20,6 +20,7 @@ from aapt_env.model.rope import Rope, rotate, turn
 
 KV = list[tuple[Tensor, Tensor]]  # per layer: keys (not rotated), values [B, heads, n, d]
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
+OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 
 
 class Scene:
@@ -225,12 +226,19 @@ class RingCache:
         """Go back to what `state()` gave.
 
         Raises:
-            ValueError: shapes differ, that is another batch size or another world.
+            ValueError: shapes differ, that is another batch size or another world; or an age that no dream reaches.
+                Nothing has changed then.
         """
         for name in self.STATE:
             mine = getattr(self, name)
             if name not in state or state[name].shape != mine.shape:
                 got = tuple(state[name].shape) if name in state else None
                 raise ValueError(f"cache state {name}: expected {tuple(mine.shape)}, got {got}")
-            mine.copy_(state[name])
+        ages = state["age"]
+        if bool(((ages < 0) | (ages > OLDEST)).any()):
+            raise ValueError(
+                f"cache state age: expected 0 to {OLDEST}, got {ages.min()} to {ages.max()}"
+            )
+        for name in self.STATE:
+            getattr(self, name).copy_(state[name])
         self.prepare()
