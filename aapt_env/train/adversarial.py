@@ -71,6 +71,10 @@ class Adversarial:
     )
     anchored: int = 200
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
+    heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
+    blind: int = (
+        4  # judged latents that it does not weigh: of what was before them diffusion knows nothing
+    )
     ema: float = 0.99
     blend: float = (
         0.0  # share of the averaged weights of the stage before in those that this one hands on
@@ -126,6 +130,7 @@ class AdversarialStage(Stage):
         | None = None,  # [h, w] bool, cells of a latent in which the game displays the control
         before: Generator | None = None,  # averaged weights of the stage before, for `blend`
         pilot: Pilot | None = None,  # who chooses the controls of `piloted` rollouts
+        teacher: Generator | None = None,  # diffusion's averaged weights, for `heed`
     ):
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
@@ -136,6 +141,7 @@ class AdversarialStage(Stage):
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
         self.train, self.dreamer, self.before, self.pilot = train, dreamer, before, pilot
+        self.teacher = teacher.requires_grad_(False) if teacher is not None else None
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
         )
@@ -229,6 +235,9 @@ class AdversarialStage(Stage):
         if pull > 0:
             astray = self.astray(match)
             loss, found["anchor"] = versus + pull * astray, astray.detach()
+        if self.config.heed:
+            apart = self.unheeded(match)
+            loss, found["heed"] = loss + self.config.heed * apart, apart.detach()
         yield loss, found
         if self.config.keep:
             miss = self.forgotten(dice)
@@ -250,6 +259,20 @@ class AdversarialStage(Stage):
         with torch.no_grad():
             stay = replay(self.begun, past, match.played, match.noise, match.scene, match.given)
         return (match.fake - stay).square().mean()
+
+    def unheeded(self, match: Match) -> Tensor:
+        """Mean squared distance of the fakes from what diffusion expects after the very same past.
+
+        The critic sees controls that somebody chose who saw the real road; a dream that goes elsewhere under them looks
+        wrong to it, however well it obeys. Diffusion has learned what follows, whatever led there.
+        """
+        past, length = match.fake.detach(), match.noise.shape[1]
+        seen = self.teacher.trunk.clip(match.scene, length)
+        t = match.noise.new_ones(match.noise.shape[:2])
+        with torch.no_grad():
+            velocity = self.teacher(match.noise, past[:, :-1], match.played, t, seen)
+        gap = match.fake[:, 1:] - (match.noise - velocity)
+        return gap[:, max(match.given - 1, self.config.blind) :].square().mean()
 
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""

@@ -168,7 +168,8 @@ class Training:
             critic.start_from(self.generator("diffusion"))
         shown = self.shown() if settings.wrong_controls else None
         flyer = self.pilot() if settings.piloted else None
-        rest = self.clips, self.dreamer, name, shown, before, flyer
+        teacher = self.generator("diffusion") if settings.heed else None
+        rest = self.clips, self.dreamer, name, shown, before, flyer, teacher
         return AdversarialStage(settings, generator, critic, *rest)
 
     def pilot(self) -> Pilot:

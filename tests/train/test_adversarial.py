@@ -34,7 +34,10 @@ def stage(noise_clips):
         for module in (generator, critic):
             for p in module.parameters():
                 torch.nn.init.normal_(p, std=0.2)
-        return AdversarialStage(Adversarial(**settings), generator, critic, noise_clips, None)
+        teacher = copy.deepcopy(generator) if settings.get("heed") else None
+        return AdversarialStage(
+            Adversarial(**settings), generator, critic, noise_clips, None, teacher=teacher
+        )
 
     return make
 
@@ -294,3 +297,35 @@ def test_the_critic_begins_from_the_diffusion_weights(stage):
     made.critic.start_from(made.generator)
     for name, value in made.generator.trunk.state_dict().items():
         assert torch.equal(value, made.critic.trunk.state_dict()[name])
+
+
+def test_who_does_what_diffusion_would_has_nothing_to_heed(stage):
+    """A rollout by the teacher itself is what the teacher makes of it in one masked pass, position by position."""
+    made = stage(heed=3.0, blind=0)
+    dice = Dice.of(0, "x", 0)
+    match = made.batch(dice)
+    assert float(made.unheeded(match)) == pytest.approx(0, abs=1e-6)
+    torch.nn.init.normal_(made.generator.leave.bias, std=0.3)
+    match = made.batch(dice)
+    apart = made.unheeded(match)
+    assert float(apart) > 1e-3
+    apart.backward()
+    assert gradients(made.generator) > 0 and gradients(made.teacher) == 0
+    loss, found = next(made.generator_losses(made.batch(dice), dice))
+    assert loss.item() == pytest.approx(
+        float(found["generator"]) + 3 * float(found["heed"]), rel=1e-4
+    )
+
+
+def test_what_the_teacher_cannot_know_is_not_weighed(stage):
+    """The first latents of a dream cut out of a longer one: the teacher has not seen what led there."""
+    made = stage(heed=1.0, blind=3)
+    dice = Dice.of(0, "x", 0)
+    match = made.batch(dice)
+    far = match.fake.detach().clone()
+    far[:, 1 + 2] += 9.0  # the third made latent; those after it do not move with it
+    plain = float(made.unheeded(match))
+    moved = made.unheeded(dataclasses.replace(match, fake=far, given=1))
+    assert plain == pytest.approx(0, abs=1e-6) and moved.isfinite()
+    object.__setattr__(made.config, "blind", 0)
+    assert float(made.unheeded(dataclasses.replace(match, fake=far, given=1))) > float(moved) + 1
