@@ -23,6 +23,7 @@ from aapt_env.data.episodes import Episode, Episodes
 from aapt_env.paths import folder_name
 
 Rhythm = Literal["frame", "step"]
+USUAL = "dream-driving-v0"
 NEEDS = "an export to Minari needs minari: pip install 'aapt-env[minari]'"
 
 
@@ -59,8 +60,15 @@ def export(
     if not len(episodes):
         raise ValueError(f"{data} has no episodes yet; record some, then export it")
     name = name or f"{folder_name(episodes.spec.game)}-v0"
-    parse_dataset_id(name)
-    place = Path(out or get_dataset_path()) / name
+    try:
+        parse_dataset_id(name)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"--name {name}: expected a name and a version, such as {USUAL}"
+        ) from error
+    place = (
+        Path(out or get_dataset_path()).resolve() / name
+    )  # Minari measures an absolute folder only
     if place.exists():
         raise ValueError(f"{place} is there already; give another --name, such as a next version")
     dream = episodes.spec.game.startswith("dream:")
@@ -139,6 +147,7 @@ def _buffers(episodes: Episodes, rhythm: Rhythm, bar: tqdm) -> Iterator[Any]:
             rewards=rewards,
             terminations=last & episode.terminated,
             truncations=last & (not episode.terminated),
+            infos={},
         )
         bar.update()
 
