@@ -143,7 +143,7 @@ def _buffers(episodes: Episodes, rhythm: Rhythm, bar: tqdm) -> Iterator[Any]:
             id=i,
             seed=episode.seed,
             observations=frames,
-            actions=rows.astype(space.dtype).reshape(-1, *space.shape),
+            actions=(rows if space.shape else rows[:, 0]).astype(space.dtype),
             rewards=rewards,
             terminations=last & episode.terminated,
             truncations=last & (not episode.terminated),

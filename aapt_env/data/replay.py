@@ -18,9 +18,8 @@ import numpy as np
 from aapt_env import games
 from aapt_env.data import video
 from aapt_env.data.episodes import Episode, Episodes, read_digested
-from aapt_env.data.player import Recipe, paid
+from aapt_env.data.player import paid
 from aapt_env.spec import ControlSpec
-from aapt_env.strict import strict
 
 LIKE = 40.0  # dB between a frame and its video above which they count as equal where there are no digests
 
@@ -70,13 +69,12 @@ def replay(
             All of that is known before the first verdict.
     """
     episodes = Episodes.open(data)
-    recipe = _recipe(episodes)
+    spec, dreamt_by = episodes.spec, _checkpoint(episodes)
     picked = _picked(episodes, numbers)
-    name = _name(recipe, checkpoint, game)
+    name = _name(spec.game, checkpoint, game)
     device = _device(episodes.index[picked[0]])
-    size = recipe.height, recipe.width
-    with contextlib.closing(games.make_held(name, *size, recipe.k, device)) as env:
-        _same_world(env, episodes, recipe)
+    with contextlib.closing(games.make_held(name, spec.height, spec.width, spec.k, device)) as env:
+        _same_world(env, episodes, dreamt_by)
         if not read_digested(episodes.path):
             print(
                 f"no digests in {episodes.path}: held against its video, which is lossy, to {LIKE:g} dB"
@@ -91,20 +89,24 @@ def replay(
             yield Verdict(index=episode.index, frames=episode.length, difference=found)
 
 
-def _recipe(episodes: Episodes) -> Recipe:
-    """How it was recorded. Raises ValueError: not by `aapt record`, or a dream by a version that kept no hash."""
-    if episodes.recipe is None:
+def _checkpoint(episodes: Episodes) -> str | None:
+    """Hash of the checkpoint that dreamt it; None of a game.
+
+    Raises:
+        ValueError: not recorded by `aapt record`, or a dream by a version that kept no hash.
+    """
+    if not isinstance(episodes.recipe, dict):
         raise ValueError(
             f"{episodes.path} has no seeds: it was imported, or written by a program of one's own; "
             "expected a dataset of 'aapt record', which can be played again"
         )
-    recipe = strict(Recipe, episodes.recipe, str(episodes.path), "record it again")
-    if recipe.game.startswith("dream:") and recipe.checkpoint is None:
+    found, game = episodes.recipe.get("checkpoint"), episodes.spec.game
+    if game.startswith("dream:") and found is None:
         raise ValueError(
             f"{episodes.path} does not say which checkpoint dreamt it, an older version recorded it; "
-            f"record it again with 'aapt record {recipe.game}'"
+            f"record it again with 'aapt record {game}'"
         )
-    return recipe
+    return found
 
 
 def _picked(episodes: Episodes, numbers: Sequence[int]) -> list[int]:
@@ -117,62 +119,66 @@ def _picked(episodes: Episodes, numbers: Sequence[int]) -> list[int]:
     return [place[number] for number in numbers] or list(place.values())
 
 
-def _name(recipe: Recipe, checkpoint: str | None, game: str | None) -> str:
+def _name(recorded: str, checkpoint: str | None, game: str | None) -> str:
     """What `make_held` shall make. Raises ValueError: a game that only its user may name, or another one."""
-    if game not in (None, recipe.game):
-        raise ValueError(
-            f"--game {game}: the dataset is of {recipe.game}; give that, or leave it out"
-        )
-    if recipe.game.startswith("dream:"):
-        return recipe.game if checkpoint is None else f"dream:{checkpoint}"
+    if game not in (None, recorded):
+        raise ValueError(f"--game {game}: the dataset is of {recorded}; give that, or leave it out")
+    if recorded.startswith("dream:"):
+        return recorded if checkpoint is None else f"dream:{checkpoint}"
     if checkpoint is not None:
-        raise ValueError(f"--checkpoint is for dreams, the dataset is of the game {recipe.game}")
-    if game is None and not games.replayable(recipe.game):
+        raise ValueError(f"--checkpoint is for dreams, the dataset is of the game {recorded}")
+    if game is None and not games.replayable(recorded):
         raise ValueError(
-            f"the dataset is of {recipe.game!r}, which is not installed here or is of a package that would be "
-            f"imported because the dataset says so; if you trust it, say so with --game {recipe.game}"
+            f"the dataset is of {recorded!r}, which is not installed here or is of a package that would be "
+            f"imported because the dataset says so; if you trust it, say so with --game {recorded}"
         )
-    return recipe.game
+    return recorded
+
+
+def _dreamt(episode: Episode) -> dict:
+    """How an episode was dreamt, as its sidecar tells; empty of a game's."""
+    told = episode.extras.get("dream") if isinstance(episode.extras, dict) else None
+    return told if isinstance(told, dict) else {}
 
 
 def _device(episode: Episode) -> str:
-    """The device that dreamt an episode, where it is one that a dream can ask for."""
-    dream = episode.extras.get("dream")
-    if not isinstance(dream, dict):
+    """The device that dreamt an episode, where it is here; else auto."""
+    device = _dreamt(episode).get("device")
+    if device is None:
         return "auto"
     import torch  # here: replaying a game needs none
 
     there = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    return dream["device"] if dream.get("device") in there else "auto"
+    return device if device in there else "auto"
 
 
-def _same_world(env: gym.Env, episodes: Episodes, recipe: Recipe) -> None:
+def _same_world(env: gym.Env, episodes: Episodes, checkpoint: str | None) -> None:
     """Raises ValueError: another checkpoint, or a game whose frames or controls are no longer those."""
     now = getattr(env.unwrapped, "checkpoint_hash", None)
-    if now != recipe.checkpoint:
+    if now != checkpoint:
         folder = getattr(env.unwrapped, "folder", "")
         raise ValueError(
-            f"{episodes.path} was dreamt by checkpoint {recipe.checkpoint}, and {folder} is {now}; "
+            f"{episodes.path} was dreamt by checkpoint {checkpoint}, and {folder} is {now}; "
             "give the folder of the former with --checkpoint, or record again with the latter"
         )
-    spec, had = games.world_spec(env, recipe.game, recipe.k), episodes.spec
-    for name in ("height", "width", "k", "frame_fps"):
+    had = episodes.spec
+    spec = games.world_spec(env, had.game, had.k)
+    for name in ("height", "width", "frame_fps"):
         if getattr(spec, name) != getattr(had, name):
-            raise ValueError(_changed(recipe, name, getattr(had, name), getattr(spec, name)))
+            raise ValueError(_changed(had.game, name, getattr(had, name), getattr(spec, name)))
     for name in ("space", "size"):
         before, after = getattr(had.control, name), getattr(spec.control, name)
         if before != after:
-            raise ValueError(_changed(recipe, f"control {name}", before, after))
+            raise ValueError(_changed(had.game, f"control {name}", before, after))
 
 
-def _changed(recipe: Recipe, name: str, before, after) -> str:
-    return f"{recipe.game} has another {name} now, {after!r}, and had {before!r} when it was recorded; record it again"
+def _changed(game: str, name: str, before: Any, after: Any) -> str:
+    return f"{game} has another {name} now, {after!r}, and had {before!r} when it was recorded; record it again"
 
 
 def _otherwise(env: gym.Env, episode: Episode) -> str:
     """A line about what was otherwise when an episode was dreamt; "" where nothing was, or it is a game's."""
-    now, then = getattr(env.unwrapped, "making", {}), episode.extras.get("dream")
-    then = then if isinstance(then, dict) else {}
+    now, then = getattr(env.unwrapped, "making", {}), _dreamt(episode)
     differ = [f"{n} {then[n]}, now {now[n]}" for n in now if n in then and then[n] != now[n]]
     if not differ:
         return ""

@@ -316,6 +316,30 @@ def test_a_dream_is_recorded_like_a_game(tmp_path, monkeypatch):
     assert (episodes.rewards(0) == 1.5).all()
 
 
+def test_a_dream_is_played_by_its_own_player_where_it_carries_one(tmp_path, monkeypatch):
+    class Carrying(Dream):
+        def policy(self):
+            return lambda obs, info: 2
+
+    monkeypatch.setitem(sys.modules, "aapt_env.env", types.SimpleNamespace(AAPTEnv=Carrying))
+    record("dream:colour", tmp_path, episodes=1, k=2, max_seconds=2, progress=False)
+    episodes = Episodes.open(tmp_path)
+    assert episodes.index[0].policy == "scripted" and (episodes.controls(0) == 2).all()
+
+
+def test_a_checkpoint_that_changes_meanwhile_stops_the_recording(tmp_path):
+    """A training writes its checkpoint anew while workers, which load it when they begin, dream."""
+    env = Dream("dream:colour")
+    env.checkpoint_hash = "new"
+    recipe = Recipe(
+        game="dream:colour", height=16, width=24, k=2, policy="random", seed=0, max_seconds=8.0,
+        checkpoint="old",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="is now new, the recording was begun with old"):
+        Player(recipe, env, EpisodeWriter(tmp_path, env.spec_world)).play(0)
+    assert len(Episodes.open(tmp_path)) == 0
+
+
 def test_a_number_of_episodes(record_colour, tree):
     assert len(Episodes.open(record_colour("some", frames=None, episodes=3))) == 3
     grown = record_colour("some", frames=None, episodes=5)
