@@ -1,4 +1,6 @@
-"""`aapt`: record, train, meter, play, eval, ablate, bench, ship and games; `python -m aapt_env.cli` is the same.
+"""`aapt`: record, import, replay, export, train, meter, play, eval, bench, ablate, ship, push, pull and games.
+
+`python -m aapt_env.cli` is the same.
 
 `play`, `eval` and `bench` hand their flags on to a module that can also be run by itself; all else is in `verbs`.
 """
@@ -17,7 +19,7 @@ from tyro.conf import subcommand
 
 from aapt_env import __version__, flags
 from aapt_env.flags import Game, sentence
-from aapt_env.verbs.data import Import, Record
+from aapt_env.verbs.data import Export, Import, Record, Replay
 from aapt_env.verbs.training import Ablate, Meter, Train
 from aapt_env.verbs.worlds import Games, Pull, Push, Ship
 
@@ -53,6 +55,8 @@ class Bench:
 Verb = (
     Annotated[Record, subcommand("record")]
     | Annotated[Import, subcommand("import")]
+    | Annotated[Replay, subcommand("replay")]
+    | Annotated[Export, subcommand("export")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Meter, subcommand("meter")]
     | Annotated[Play, subcommand("play")]
@@ -87,8 +91,7 @@ def _do(words: list[str]) -> int:
         args=words or ["--help"],
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    verb.run()
-    return 0
+    return verb.run() or 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

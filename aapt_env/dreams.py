@@ -72,7 +72,7 @@ class Dreams:
         loaded = checkpoints.read(find_checkpoint(game if checkpoint is None else checkpoint))
         self.world = World(loaded, count, pick(device), fast=fast)
         self.spec, self.hash, self.folder = loaded.spec, loaded.hash, loaded.folder
-        self.reward_fn, self.weights = reward_fn, fast.weights
+        self.reward_fn, self.weights, self.fast = reward_fn, fast.weights, fast
         shape = count, self.spec.height, self.spec.width, 3
         self.shown = torch.zeros(shape, dtype=torch.uint8, device=self.world.device)
         self.begun, self.over = np.zeros(count, bool), np.zeros(count, bool)
@@ -85,6 +85,23 @@ class Dreams:
         if self.reward_fn is not None:
             return "reward_fn"
         return "none" if self.world.outcome is None else "learned"
+
+    @property
+    def making(self) -> dict[str, str]:
+        """All beside seed, start and controls that a frame's bits depend on; in JSON types."""
+        device = self.world.device
+        on_gpu = device.type == "cuda"
+        about = (
+            torch.cuda.get_device_name(device)
+            if on_gpu
+            else torch.backends.cpu.get_cpu_capability()
+        )
+        return {
+            "checkpoint": self.hash, "device": device.type, "processor": about,
+            "dtype": str(self.world.dtype).removeprefix("torch."), "fast": self.fast.way,
+            "kernels": "fused" if self.fast.kernels else "torch", "weights": self.fast.weights,
+            "torch": torch.__version__,
+        }  # fmt: skip
 
     def begin(
         self,

@@ -82,6 +82,17 @@ class AAPTEnv(gym.Env):
         return self.dreams.world
 
     @property
+    def making(self) -> dict[str, str]:
+        """All beside seed, start and controls that a frame's bits depend on: checkpoint, device, dtype, fast path."""
+        return self.dreams.making
+
+    @property
+    def latent(self) -> np.ndarray:
+        """float32 [C, h, w], the last latent; after a reset, the start's."""
+        self.need("latent")
+        return self.world.previous[0].float().cpu().numpy().copy()
+
+    @property
     def starts(self) -> int:
         """How many starts the checkpoint carries."""
         return len(self.world.starts)

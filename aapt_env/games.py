@@ -102,7 +102,7 @@ def load_own(entry: str) -> Any:
     return load_entry(entry)
 
 
-def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
+def make_game(name: str, height: int = 64, width: int = 64, device: str = "auto") -> gym.Env:
     """Make a game whose observations are RGB frames.
 
     Args:
@@ -110,6 +110,7 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
             rhythm, one frame per step.
         height: pixels.
         width: pixels.
+        device: of a dream; games run on the CPU.
 
     Returns:
         An env with observations uint8 [height, width, 3].
@@ -121,7 +122,7 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
     if kind == "gym" and rest:
         return pixels.make(rest, height, width)
     if kind == "dream" and rest:
-        return _dream(rest)
+        return _dream(rest, device)
     games = known_games()
     if name not in games:
         known = ", ".join(sorted(games)) or "none: the package aapt_games is not installed"
@@ -138,9 +139,11 @@ def make_game(name: str, height: int = 64, width: int = 64) -> gym.Env:
         ) from error
 
 
-def make_held(name: str, height: int = 64, width: int = 64, k: int = 4) -> gym.Env:
+def make_held(
+    name: str, height: int = 64, width: int = 64, k: int = 4, device: str = "auto"
+) -> gym.Env:
     """`make_game` at the dream's rhythm: one step is one latent, with all its frames in `info["frames"]`."""
-    env = make_game(name, height, width)
+    env = make_game(name, height, width, device)
     return env if name.startswith("dream:") else HoldControl(env, k)
 
 
@@ -264,7 +267,7 @@ def repeats(env: gym.Env) -> bool:
     return bool(np.array_equal(looks[0], looks[2]))
 
 
-def _dream(name: str) -> gym.Env:
+def _dream(name: str, device: str) -> gym.Env:
     """The dream of a game, which already comes at latent rhythm."""
     try:
         module = importlib.import_module("aapt_env.env")
@@ -273,7 +276,7 @@ def _dream(name: str) -> gym.Env:
             f"dream:{name} needs {error.name!r}, which is not installed; "
             "install aapt_env with all its dependencies"
         ) from error
-    return module.AAPTEnv(game=name)
+    return module.AAPTEnv(game=name, device=device)
 
 
 def _first_line(thing: Any) -> str:

@@ -78,7 +78,7 @@ def test_record_passes_every_flag_on(calls):
         game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
     )
     expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0, keys=None)
-    assert calls == [("record", expected)]
+    assert calls == [("record", expected | dict(episodes=None, latents=False))]
 
 
 def test_record_defaults(calls):
@@ -194,6 +194,34 @@ def test_import_passes_every_flag_on(monkeypatch, capsys):
     assert "aapt train a --data d" in capsys.readouterr().out
 
 
+def test_replay_is_1_where_an_episode_differs(monkeypatch, capsys):
+    from aapt_env.data import replay
+
+    def told(*asked):
+        calls.append(asked)
+        yield replay.Verdict(index=0, frames=25, difference=None)
+        yield replay.Verdict(index=4, frames=25, difference=differences.pop())
+
+    calls, differences = [], [replay.Difference(frame=9, what="by a hair"), None]
+    monkeypatch.setattr(replay, "replay", told)
+    assert cli.main("replay d --checkpoint c --episodes 0 4 --game driving".split()) == 0
+    assert calls == [(Path("d"), "c", "driving", (0, 4))]
+    assert capsys.readouterr().out.endswith("d: 2 of 2 episodes equal\n")
+    assert cli.main(["replay", "d"]) == 1
+    assert "episode 4: frame 9 is the first that differs: by a hair" in capsys.readouterr().out
+
+
+def test_export_passes_every_flag_on(monkeypatch, capsys):
+    from aapt_env.data import exporting
+
+    asked = []
+    monkeypatch.setattr(exporting, "export", lambda *all: asked.append(all) or Path("o/n-v1"))
+    line = "export d --to minari --name n-v1 --out o --rhythm step"
+    assert cli.main(line.split()) == 0
+    assert asked == [(Path("d"), "n-v1", Path("o"), "step")]
+    assert "minari.load_dataset('n-v1')" in capsys.readouterr().out
+
+
 def test_import_of_nothing_is_one_sentence(capsys):
     assert cli.main(["import", "nowhere.mp4"]) == 2
     assert capsys.readouterr().err.startswith("aapt import: nowhere.mp4 is not there; expected")
@@ -261,7 +289,10 @@ def test_a_wrong_command_line_exits_2(calls, capsys, line):
     assert capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["record", "import", "train", "ship", "push", "pull", "games"])
+VERBS = ["record", "import", "replay", "export", "train", "ship", "push", "pull", "games"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([verb, "--help"])

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load
 from tqdm import tqdm
 
 from aapt_env.data import files, video
@@ -105,6 +107,31 @@ class Episodes:
         """float32 [F-1]; what the step from frame t to frame t + 1 paid."""
         return np.asarray(self._column(i, "next.reward"), np.float32)[:-1].copy()
 
+    def digests(self, i: int) -> np.ndarray | None:
+        """int64 [F], `video.digests` of the frames as they were recorded; None in a dataset made before there were."""
+        if not read_digested(self.path):
+            return None
+        return np.asarray(self._column(i, files.DIGEST), np.int64)
+
+    def latents(self, i: int) -> np.ndarray:
+        """float16 [1 + n, C, h, w], of a dream recorded with them: the start's last one, then those that were dreamt.
+
+        Raises:
+            ValueError: there are none, or the file is damaged.
+        """
+        episode = self.index[i]
+        path = files.place(self.path, files.LATENTS, episode.index)
+        if not path.is_file():
+            raise ValueError(f"{path} is missing; record the dream with --latents")
+        try:
+            latents = load(path.read_bytes())["latents"]
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise ValueError(_broken(path, str(error))) from error
+        wanted = 1 + (episode.length - 1) // self.spec.k
+        if latents.ndim != 4 or len(latents) != wanted:
+            raise ValueError(_broken(path, f"latents {latents.shape}, expected {wanted}"))
+        return latents
+
     def terminated(self, i: int) -> bool:
         """Whether the game ended the episode (and not the clock)."""
         return self.index[i].terminated
@@ -191,6 +218,11 @@ def read_head(root: Path) -> tuple[WorldSpec, dict | None]:
     raise ValueError(
         f"{path}: format {newer!r}, this version of aapt_env reads {files.FORMAT}; update aapt_env to read it"
     )
+
+
+def read_digested(root: Path) -> bool:
+    """Whether the frames of a dataset, which has a head, have digests."""
+    return bool(json.loads((root / files.DATASET).read_bytes()).get("digests", False))
 
 
 def read_index(root: Path) -> list[Episode]:

@@ -4,23 +4,29 @@ meta/aapt.json                                     the WorldSpec and how it was 
 meta/aapt/chunk-000/file-000.json                  one per episode; an episode exists when this does
 data/chunk-000/file-000.parquet                    its controls and rewards, a row per frame
 videos/observation.image/chunk-000/file-000.mp4    its frames
+latents/chunk-000/file-000.safetensors             of a dream, where they were asked for
 meta/{info,stats}.json, meta/tasks.parquet, meta/episodes/...    gathered from the above: see lerobot.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 FORMAT = 1  # of what is ours in meta/
 CHUNK = 1000  # files per folder
 IMAGE = "observation.image"
+DIGEST = "frame_digest"  # the column of `video.digests`
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATASET = "meta/aapt.json"
 RECORD = "meta/aapt/" + FILE + ".json"
 DATA = "data/" + FILE + ".parquet"
 VIDEO = "videos/{video_key}/" + FILE + ".mp4"
+LATENTS = "latents/" + FILE + ".safetensors"
 
 
 class DatasetWriteError(OSError):
@@ -57,6 +63,19 @@ def write(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: dict) -> None:
     """`write` a JSON object."""
     write(path, json.dumps(content, indent=1).encode())
+
+
+@contextlib.contextmanager
+def all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when all went well, and goes away otherwise."""
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def sweep(root: Path) -> None:

@@ -147,8 +147,6 @@ class Minari:
         ValueError: another format, no pictures, or a damaged file; names it.
     """
 
-    fps = DEFAULT_FPS
-
     def __init__(self, root: Path, camera: str | None = None):
         try:
             import h5py
@@ -168,12 +166,18 @@ class Minari:
         self.numbers = sorted(found, key=lambda name: int(name.rpartition("_")[2]))
         if not self.numbers:
             raise ValueError(f"{path} has no episodes in it")
-        actions = [self._actions(name) for name in self.numbers]
-        self.names = tuple(f"action {i}" for i in range(actions[0].shape[1]))
+        actions = np.concatenate([self._actions(name) for name in self.numbers])
+        self.names = tuple(f"action {i}" for i in range(actions.shape[1]))
+        about = path.with_name("metadata.json")
+        told = _json(about) if about.is_file() else {}
+        self.fps = max(
+            1, round(float(told.get("fps", DEFAULT_FPS)))
+        )  # Minari has none; our exports do
         self.control: ControlSpec
-        self.control, self.scale = control_of(
-            [Inputs(path, self.names, np.zeros(1), np.concatenate(actions), 0)]
-        )
+        self.control, self.scale = control_of([Inputs(path, self.names, np.zeros(1), actions, 0)])
+        declared = _declared(told.get("action_space"), self.names)
+        if declared is not None and _fits(declared, actions):
+            self.control, self.scale = declared, np.ones(actions.shape[1])
 
     @staticmethod
     def fits(root: Path) -> bool:
@@ -256,6 +260,32 @@ def _matrix(column: pa.Array, width: int) -> np.ndarray:
         or pa.types.is_large_list(column.type)
     )
     return np.asarray(column.flatten() if lists else column, np.float64).reshape(-1, width)
+
+
+def _declared(space: Any, names: tuple[str, ...]) -> ControlSpec | None:
+    """The control that Minari's text of a space tells of; None where it is none of ours."""
+    try:
+        told = json.loads(space)
+        if told["type"] == "Discrete" and told["start"] == 0:
+            return ControlSpec(space="Discrete", size=told["n"])
+        if told["type"] == "MultiBinary":
+            return ControlSpec(space="MultiBinary", size=told["n"], names=names)
+        unit = told["type"] == "Box" and {*told["low"]} == {-1.0} and {*told["high"]} == {1.0}
+        return (
+            ControlSpec(kind="vector", space="Box", size=len(names), names=names) if unit else None
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _fits(control: ControlSpec, actions: np.ndarray) -> bool:
+    """Whether all actions [N, width] are of a control."""
+    if control.width != actions.shape[1]:
+        return False
+    if control.space == "Box":
+        return bool((np.abs(actions) <= 1).all())
+    top = control.size - 1 if control.space == "Discrete" else 1
+    return bool((actions == np.rint(actions)).all() and 0 <= actions.min() and actions.max() <= top)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +77,7 @@ def import_(
     spec = WorldSpec(
         game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
     )
-    with _all_or_nothing(out) as partial:
+    with files.all_or_nothing(out) as partial:
         with EpisodeWriter(partial, spec, gather_every=0) as writer:
             for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
                 _write(take, rule, writer, judge)
@@ -105,19 +103,6 @@ def _place(name: str, out: Path | None) -> Path:
             f"{out} holds a dataset already; give another --out or --name, or remove it"
         )
     return out
-
-
-@contextlib.contextmanager
-def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when all went well, and goes away otherwise."""
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        yield partial
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aapt_env.data import files
-from aapt_env.data.episodes import Episode
+from aapt_env.data.episodes import Episode, read_digested
 from aapt_env.spec import WorldSpec
 
 VERSION = "v3.0"
@@ -23,7 +23,12 @@ SAMPLES = 64  # frames per episode that image statistics are taken from
 
 
 def rows(
-    episode: Episode, controls: np.ndarray, rewards: np.ndarray, spec: WorldSpec, first: int = 0
+    episode: Episode,
+    controls: np.ndarray,
+    rewards: np.ndarray,
+    spec: WorldSpec,
+    first: int = 0,
+    digests: np.ndarray | None = None,
 ) -> pa.Table:
     """The table of one episode: row t is frame t and the control that follows it; the last control is neutral.
 
@@ -33,6 +38,7 @@ def rows(
         rewards: float32 [F-1].
         spec: of the dataset.
         first: frames of the dataset before this episode.
+        digests: int64 [F] of the frames; None in a dataset without them.
     """
     count = episode.length
     number = np.arange(count)
@@ -54,7 +60,7 @@ def rows(
         "index": pa.array(number + first),
         "task_index": pa.array(np.zeros(count, np.int64)),
     }
-    return pa.table(columns)
+    return pa.table(columns if digests is None else columns | {files.DIGEST: pa.array(digests)})
 
 
 def episode_stats(frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray) -> dict:
@@ -107,10 +113,11 @@ def gather(root: Path, spec: WorldSpec, index: list[Episode]) -> None:
     files.write(root / EPISODES, parquet(table))
     files.write_json(root / STATS, _total_stats(index))
     files.write(root / TASKS, parquet(_tasks(spec)))
-    files.write_json(root / INFO, info(spec, len(index), int(starts[-1])))
+    digests = read_digested(root)
+    files.write_json(root / INFO, info(spec, len(index), int(starts[-1]), digests))
 
 
-def info(spec: WorldSpec, episodes: int, frames: int) -> dict:
+def info(spec: WorldSpec, episodes: int, frames: int, digests: bool = True) -> dict:
     """`meta/info.json`."""
     names = list(spec.control.names) if len(spec.control.names) == spec.control.width else None
     scalar = {"shape": [1], "names": None}
@@ -136,7 +143,8 @@ def info(spec: WorldSpec, episodes: int, frames: int) -> dict:
         "next.truncated": {"dtype": "bool"} | scalar,
         "timestamp": {"dtype": "float32"} | scalar,
     }
-    for name in ("frame_index", "episode_index", "index", "task_index"):
+    counts = ("frame_index", "episode_index", "index", "task_index")
+    for name in counts + (files.DIGEST,) * digests:
         features[name] = {"dtype": "int64"} | scalar
     return {
         "codebase_version": VERSION,

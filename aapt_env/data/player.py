@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -34,6 +35,13 @@ class Recipe:
     policy: str  # several joined by "+" take turns, episode by episode
     seed: int
     max_seconds: float  # of one episode
+    checkpoint: str | None = None  # hash of the dream's; of a game, none
+    with_latents: bool = False  # a dream's, beside its frames
+
+    def to_dict(self) -> dict:
+        """JSON form; what is not there is left out, and so a game's is as it always was."""
+        every = dataclasses.asdict(self)
+        return {n: v for n, v in every.items() if v is not None and v is not False}
 
     def latents(self, spec: WorldSpec) -> int:
         """Latents an episode has at most."""
@@ -69,28 +77,31 @@ class Player:
 
         Raises:
             Halted: the recording was stopped in mid-episode.
+            ValueError: the checkpoint is no longer the recipe's.
         """
+        self._check()
         game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
         name = self._policies[index % len(self._policies)]
         policy = policies.load(name, self.env)(policy_seed)
-        obs, info = self.env.reset(seed=game_seed)
-        extras = {"game": self.recipe.game, "policy_seed": policy_seed}
-        if "start" in info:  # of a dream
-            extras["start"] = int(info["start"]["index"])
+        env, dream = self.env, self.env.unwrapped
+        obs, info = env.reset(seed=game_seed)
+        extras = {"game": self.recipe.game, "policy_seed": policy_seed, **told_of_dream(env, info)}
         scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
         if hasattr(policy, "reset"):
-            policy.reset(self.env.unwrapped)
+            policy.reset(dream)
         frames, rows, rewards = [info["frames"]], [], []
+        latents = [dream.latent] if self.recipe.with_latents else []
         over = terminated = truncated = False
-        real, latents = 1, self.recipe.latents(self.writer.spec)
-        while not over and len(rows) < latents:
+        real, most = 1, self.recipe.latents(self.writer.spec)
+        while not over and len(rows) < most:
             if self.halted():
                 raise Halted
             action = policy(obs, info)
             rows.append(control.to_row(action))
-            obs, reward, terminated, truncated, info = self.env.step(action)
+            obs, reward, terminated, truncated, info = env.step(action)
             frames.append(info["frames"])
-            rewards.append(info.get("rewards", np.full(k, reward / k, np.float32)))
+            rewards.append(paid(reward, info, k))
+            latents += [dream.latent] if latents else []
             real += info.get("frames_real", k)
             over = terminated or truncated
         self.writer.add(
@@ -104,9 +115,38 @@ class Player:
             policy=name,
             index=index,
             frames_real=real,
+            latents=np.stack(latents).astype(np.float16) if latents else None,
             **extras,
         )
         return 1 + len(rows) * k
+
+    def _check(self) -> None:
+        """Raises ValueError: a training wrote another checkpoint since the recording began."""
+        now = getattr(self.env.unwrapped, "checkpoint_hash", None)
+        if now != self.recipe.checkpoint:
+            raise ValueError(
+                f"the checkpoint of {self.recipe.game} is now {now}, the recording was begun with "
+                f"{self.recipe.checkpoint}; record a copy of it that no training changes: dream:FOLDER"
+            )
+
+
+def told_of_dream(env: gym.Env, info: dict) -> dict:
+    """What an episode keeps of how it was dreamt: {"start", "dream"}; of a game, just reset, nothing.
+
+    Args:
+        env: just reset.
+        info: what reset told.
+    """
+    told = {"start": int(info["start"]["index"])} if "start" in info else {}
+    making = getattr(env.unwrapped, "making", None)
+    if making is not None:
+        told["dream"] = making | {"noise_seed": int(info["seed"])}
+    return told
+
+
+def paid(reward: float, info: dict, k: int) -> np.ndarray:
+    """float32 [k], the reward of each frame of a step; a dream pays by the latent, each frame an equal share."""
+    return info.get("rewards", np.full(k, reward / k, np.float32))
 
 
 def episode_seeds(seed: int, index: int) -> tuple[int, int]:

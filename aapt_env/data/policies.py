@@ -122,8 +122,8 @@ def load(policy: str, env: gym.Env) -> Callable:
     """The factory of a policy: `factory(seed) -> policy`.
 
     Args:
-        policy: `scripted` (the game's own), `echo` (the same with `Echo`), `random`, or `module:function`, a factory of
-            yours; the current folder is searched first.
+        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `echo` (the same with
+            `Echo`), `random`, or `module:function`, a factory of yours; the current folder is searched first.
         env: the game.
 
     Raises:
@@ -132,12 +132,12 @@ def load(policy: str, env: gym.Env) -> Callable:
     if policy == "random":
         return functools.partial(RandomControl, ControlSpec.of(env))
     if policy in ("scripted", "echo"):
-        if not _own(env):
+        own = _own(env)
+        if own is None:
             raise ValueError(
                 f"policy {policy!r}: {type(env.unwrapped).__name__} has no scripted policy of its own; "
                 "use 'random', or 'module:function' for one of yours"
             )
-        own = load_entry(_own(env))
         return own if policy == "scripted" else functools.partial(Echo, own)
     if ":" not in policy:
         raise ValueError(
@@ -147,6 +147,11 @@ def load(policy: str, env: gym.Env) -> Callable:
     return load_own(policy)
 
 
-def _own(env: gym.Env) -> str | None:
-    """The "module:Class" of a game's own policy."""
-    return getattr(env.unwrapped, "driver_entry", None)
+def _own(env: gym.Env) -> Callable | None:
+    """The factory of a game's own policy, or of the player that a dream's checkpoint carries."""
+    game = env.unwrapped
+    entry = getattr(game, "driver_entry", None)
+    if entry is not None:
+        return load_entry(entry)
+    carried = game.policy() if hasattr(game, "spec_world") and hasattr(game, "policy") else None
+    return None if carried is None else lambda seed: carried

@@ -38,6 +38,7 @@ UNSEEDED = (
     "the same seed gives another episode the second time; recorded all the same, but a twin beside its dream goes "
     "another way, and a recording that was stopped does not go on exactly as it would have"
 )
+FRAMES = 200_000  # recorded unless said otherwise
 GATHER_EVERY = 50  # new episodes, at least, between two rewritings of the metadata that covers all
 
 
@@ -73,7 +74,7 @@ class Summary:
 def record(
     game: str,
     out: str | os.PathLike,
-    frames: int = 200_000,
+    frames: int | None = None,
     workers: int = 1,
     policy: str | None = None,
     seed: int = 0,
@@ -84,19 +85,22 @@ def record(
     time_limit: float | None = None,
     keys: str | None = None,
     progress: bool = True,
+    episodes: int | None = None,
+    latents: bool = False,
 ) -> Summary:
-    """Record episodes of a game until the dataset has `frames` frames.
+    """Record a game or a dream until the dataset has `frames` frames, or `episodes` episodes.
 
-    The same call continues a recording that was stopped or killed; a larger `frames` adds to it. With more than one
+    The same call continues a recording that was stopped or killed; a larger number adds to it. With more than one
     worker, call it from under `if __name__ == "__main__":`, since the workers import the main module.
 
     Args:
         game: `driving`, `gym:ID` or `dream:NAME`.
         out: folder of the dataset.
-        frames: RGB frames in all, reached with whole episodes: the last one may run over.
+        frames: RGB frames in all, reached with whole episodes: the last one may run over. 200,000 by default.
         workers: processes that play at once.
-        policy: `scripted` (the game's own), `random`, `module:function` (see `policies`), or several joined by "+".
-            By default the game's own, or random where it has none.
+        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `random`,
+            `module:function` (see `policies`), or several joined by "+". By default scripted, or random where there
+            is none.
         seed: base seed; episode i's own seed is derived from it and i.
         height: pixels, a multiple of 8.
         width: pixels, a multiple of 8.
@@ -105,6 +109,8 @@ def record(
         time_limit: seconds after which no episode is begun.
         keys: a keymap file, or "ask": the keys with which the world will be played. None for the game's own.
         progress: show a bar in frames and a line at the end.
+        episodes: in all, instead of `frames`.
+        latents: of a dream, keep its latents beside its frames.
 
     Returns:
         What is in the dataset now, and what this call added.
@@ -115,21 +121,27 @@ def record(
         DatasetWriteError: disk full or folder unwritable; what was written is kept.
     """
     begun = time.perf_counter()
-    _check(frames, workers, seed, (height, width), max_seconds)
+    _check(frames, episodes, workers, seed, (height, width), max_seconds)
     with contextlib.closing(make_held(game, height, width, k)) as env:
         spec = world_spec(env, game, k)
         spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
         recipe = player.Recipe(
             game=game, height=spec.height, width=spec.width, k=k, policy=policies.resolve(policy, env),
             seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
+            checkpoint=getattr(env.unwrapped, "checkpoint_hash", None), with_latents=latents,
         )  # fmt: skip
-        writer = EpisodeWriter(out, spec, recipe=dataclasses.asdict(recipe), gather_every=0)
-        plan = Plan.of(writer, recipe, frames, begun + (time_limit or float("inf")))
+        if latents and recipe.checkpoint is None:
+            raise ValueError(
+                f"{game} has no latents, it is a game; leave --latents out, or record dream:NAME"
+            )
+        writer = EpisodeWriter(out, spec, recipe=recipe.to_dict(), gather_every=0)
+        wanted = Wanted(frames=None if episodes else frames or FRAMES, episodes=episodes)
+        plan = Plan.of(writer, recipe, wanted, begun + (time_limit or float("inf")))
         before = plan.written
         if game.startswith("gym:") and not before and not repeats(env):
             print(f"{game}: {UNSEEDED}")
         with _gathered(writer), player.pool(workers, recipe, writer, env) as pool:
-            _fill(plan, pool, workers, writer, _bar(game, frames, progress))
+            _fill(plan, pool, workers, writer, _bar(game, wanted, progress))
     summary = Summary.of(writer, plan, before, time.perf_counter() - begun)
     if progress:
         print(summary)
@@ -137,11 +149,19 @@ def record(
 
 
 def _check(
-    frames: int, workers: int, seed: int, size: tuple[int, int], max_seconds: float | None
+    frames: int | None,
+    episodes: int | None,
+    workers: int,
+    seed: int,
+    size: tuple[int, int],
+    max_seconds: float | None,
 ) -> None:
     """Raises ValueError for numbers that make no sense, before anything is made."""
-    for name, value, least in (("frames", frames, 1), ("workers", workers, 1), ("seed", seed, 0)):
-        if value < least:
+    if frames is not None and episodes is not None:
+        raise ValueError(f"{frames=} and {episodes=}: give one of them, it says when to stop")
+    least_of = {"frames": (frames, 1), "episodes": (episodes, 1), "workers": (workers, 1)}
+    for name, (value, least) in (least_of | {"seed": (seed, 0)}).items():
+        if value is not None and value < least:
             raise ValueError(f"{name} {value}: expected a whole number >= {least}")
     if min(size) < 8 or size[0] % 8 or size[1] % 8:
         raise ValueError(f"frames of {size[0]}x{size[1]} pixels: expected multiples of 8")
@@ -163,10 +183,10 @@ def _gathered(writer: EpisodeWriter) -> Iterator[None]:
     writer.close()
 
 
-def _bar(game: str, frames: int, progress: bool) -> tqdm:
+def _bar(game: str, wanted: Wanted, progress: bool) -> tqdm:
     """A bar in frames; none in a log file."""
     hidden = None if progress else True
-    return tqdm(total=frames, unit="frame", unit_scale=True, desc=game, disable=hidden)
+    return tqdm(total=wanted.frames, unit="frame", unit_scale=True, desc=game, disable=hidden)
 
 
 def _fill(plan: Plan, pool: Executor, workers: int, writer: EpisodeWriter, bar: tqdm) -> None:
@@ -181,25 +201,39 @@ def _fill(plan: Plan, pool: Executor, workers: int, writer: EpisodeWriter, bar: 
                 due += max(GATHER_EVERY, len(plan.lengths) // 4)  # it looks at every episode
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """When a dataset is large enough: by one of these."""
+
+    frames: int | None
+    episodes: int | None
+
+    def more(self, index: int, frames: int) -> bool:
+        """Whether episode `index` is needed, where those before it have at most `frames` frames."""
+        return index < self.episodes if self.episodes else frames < (self.frames or 0)
+
+
 @dataclass
 class Plan:
-    """Which episodes are needed: the first ones, in order, until their frames are enough.
+    """Which episodes are needed: the first ones, in order, until they are enough.
 
     An episode is begun only when it is needed for certain: those still being played count with their greatest length.
     So no worker ever plays one too many, and the dataset does not depend on how many workers there are.
     """
 
     lengths: dict[int, int]  # frames of each episode there is, by its number
-    frames: int  # wanted
+    wanted: Wanted
     longest: int  # frames an episode can have at most
     stop_at: float  # time.perf_counter() after which none is begun
 
     @classmethod
-    def of(cls, writer: EpisodeWriter, recipe: player.Recipe, frames: int, stop_at: float) -> Plan:
+    def of(
+        cls, writer: EpisodeWriter, recipe: player.Recipe, wanted: Wanted, stop_at: float
+    ) -> Plan:
         """What is left to do where `writer` writes."""
         return cls(
             lengths={episode.index: episode.length for episode in read_index(writer.path)},
-            frames=frames,
+            wanted=wanted,
             longest=1 + recipe.latents(writer.spec) * recipe.k,
             stop_at=stop_at,
         )
@@ -214,7 +248,7 @@ class Plan:
         running: dict[Future, int] = {}
         index = counted = 0  # next to look at; frames of those before it that are done
         while True:
-            while counted + len(running) * self.longest < self.frames:
+            while self.wanted.more(index, counted + len(running) * self.longest):
                 if index in self.lengths:
                     counted += self.lengths[index]
                 elif len(running) < workers and time.perf_counter() < self.stop_at:

@@ -3,10 +3,13 @@
 x264's RGB mode keeps red, green and blue as three full planes (4:4:4): no chroma is thrown away and no YUV matrix
 rounds the colours. A constant quantiser holds every frame of any content above 42 dB. The preset spends bytes for
 speed: a 64x64 driving game takes 2.0 KB a frame at 46 dB, and one core encodes and decodes over 5,000 of them a second.
+
+What a video loses no longer tells whether two frames were the same, so `digests` of the frames themselves go beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 
 import av
@@ -39,6 +42,19 @@ def encode(frames: np.ndarray, fps: int) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def digests(frames: np.ndarray) -> np.ndarray:
+    """A fingerprint of each frame as it was before encoding.
+
+    Args:
+        frames: uint8 [F, H, W, 3].
+
+    Returns:
+        int64 [F]: the first 8 bytes of BLAKE2b of a frame's bytes.
+    """
+    each = (hashlib.blake2b(frame, digest_size=8) for frame in np.ascontiguousarray(frames))
+    return np.frombuffer(b"".join(one.digest() for one in each), "<i8").astype(np.int64)
 
 
 def decode(path, start: int, stop: int) -> np.ndarray:

@@ -8,9 +8,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy as safetensors
 
 from aapt_env.data import files, lerobot, video
-from aapt_env.data.episodes import Episode, read_head, read_index
+from aapt_env.data.episodes import Episode, read_digested, read_head, read_index
 from aapt_env.spec import WorldSpec
 
 
@@ -62,6 +63,7 @@ class EpisodeWriter:
         *,
         index: int | None = None,
         frames_real: int | None = None,
+        latents: np.ndarray | None = None,
         **extras,
     ) -> int:
         """Write one episode.
@@ -77,6 +79,7 @@ class EpisodeWriter:
             policy: who played.
             index: its number in the dataset; the next free one by default.
             frames_real: frames the game made, where the last latent is filled by repeating its last frame.
+            latents: float16 [1 + n, C, h, w] of a dream, kept where they are given.
             extras: anything else worth keeping, in JSON types.
 
         Returns:
@@ -103,7 +106,7 @@ class EpisodeWriter:
             stats=lerobot.episode_stats(frames, controls, rewards),
         )
         self._next = max(self._next, index + 1)
-        self._write(episode, frames, controls, rewards)
+        self._write(episode, frames, controls, rewards, latents)
         return index
 
     def gather(self) -> None:
@@ -126,18 +129,27 @@ class EpisodeWriter:
         self.close()
 
     def _write(
-        self, episode: Episode, frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray
+        self,
+        episode: Episode,
+        frames: np.ndarray,
+        controls: np.ndarray,
+        rewards: np.ndarray,
+        latents: np.ndarray | None,
     ) -> None:
-        """Write an episode's three files, the sidecar last: until it is there, the episode is not."""
+        """Write an episode's files, the sidecar last: until it is there, the episode is not."""
         sidecar = _as_json(episode)
-        table = lerobot.parquet(lerobot.rows(episode, controls, rewards, self.spec))
+        digests = video.digests(frames) if self._digested else None
+        table = lerobot.rows(episode, controls, rewards, self.spec, digests=digests)
         video_file, data_file, record = (
             files.place(self.path, pattern, episode.index)
             for pattern in (files.VIDEO, files.DATA, files.RECORD)
         )
         record.unlink(missing_ok=True)
         files.write(video_file, video.encode(frames, self.spec.frame_fps))
-        files.write(data_file, table)
+        files.write(data_file, lerobot.parquet(table))
+        if latents is not None:
+            place = files.place(self.path, files.LATENTS, episode.index)
+            files.write(place, safetensors.save({"latents": latents}))
         files.write(record, sidecar)
         self._added += 1
         if self._gather_every and self._added % self._gather_every == 0:
@@ -147,9 +159,11 @@ class EpisodeWriter:
         """Begin the dataset, or check that the one there is the same."""
         if not (self.path / files.DATASET).exists():
             head = {"format": files.FORMAT, "spec": self.spec.to_dict(), "recipe": recipe}
-            files.write_json(self.path / files.DATASET, head)
+            files.write_json(self.path / files.DATASET, head | {"digests": True})
+            self._digested = True
             return
         spec, before = read_head(self.path)
+        self._digested = read_digested(self.path)
         wanted, got = _essence(self.spec), _essence(spec)
         if recipe is not None:
             wanted, got = wanted | recipe, got | (before or {})

@@ -1,4 +1,4 @@
-"""Verbs that make a dataset: record and import."""
+"""Verbs of datasets: record and import make one, replay plays it again, export hands it on."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from aapt_env.flags import Count, Game, Seconds, square, unless
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Play a game with a policy and write the episodes, ready for training.
+    """Play a game, or a dream of it, with a policy and write the episodes, ready for training.
 
-    The same command continues a recording that was stopped; a larger --frames adds to it.
+    The same command continues a recording that was stopped; a larger --frames or --episodes adds to it.
 
-    Example: aapt record driving --frames 200k --size 64
+    Example: aapt record driving --frames 200k --size 64; aapt record dream:driving --episodes 100
     """
 
     game: Game
     """What to record: driving (one of ours, see `aapt games`), gym:ID (any Gymnasium environment) or dream:driving."""
-    frames: Annotated[Count, unless("200k", "COUNT")] = 200_000
+    frames: Annotated[Count | None, unless("200k", "COUNT")] = None
     """RGB frames in the dataset, reached with whole episodes: 5000, 200k, 1.5M."""
+    episodes: Annotated[Count | None, unless("as --frames has it", "COUNT")] = None
+    """Episodes in the dataset, instead of --frames."""
     out: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
     workers: Annotated[int, unless("one per core", "N")] = os.cpu_count() or 1
@@ -34,8 +36,8 @@ class Record:
     policy: Annotated[str | None, unless("the game's own, or random where it has none", "NAME")] = (
         None
     )
-    """Who plays: scripted (the game's own), echo (the same, whose hands now and then do again what they did before),
-    random, module:function, or several joined by +."""
+    """Who plays: scripted (the game's own; of a dream, the player its checkpoint carries), echo (the same, whose hands
+    now and then do again what they did before), random, module:function, or several joined by +."""
     seed: int = 0
     """Every episode's seed derives from this one and the episode's number."""
     size: Annotated[int | None, unless("64", "PIXELS")] = None
@@ -52,6 +54,8 @@ class Record:
     """Begin no episode after this long: 90s, 9m, 1h30m."""
     keys: Annotated[str | None, unless("the game's own", "FILE")] = None
     """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
+    latents: bool = False
+    """Keep a dream's latents beside its frames."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
@@ -69,7 +73,73 @@ class Record:
             max_seconds=self.max_seconds,
             time_limit=self.time_limit,
             keys=self.keys,
+            episodes=self.episodes,
+            latents=self.latents,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Play every episode of a dataset again, from its seed and controls, and compare.
+
+    Says of each episode that it is equal, or which frame is the first that differs. A dream wants the very checkpoint
+    that dreamt it. Exit status 1 where something differs.
+
+    Example: aapt replay data/dream-driving --episodes 0 5
+    """
+
+    data: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """Folder of a dataset that `aapt record` wrote."""
+    checkpoint: Annotated[str | None, unless("looked up by name", "DIR")] = None
+    """The checkpoint that dreamt it."""
+    episodes: Annotated[tuple[int, ...], unless("all", "N")] = ()
+    """Only these, by their numbers."""
+    game: Annotated[str | None, unless("the dataset's, where it is known here", "GAME")] = None
+    """The recorded game once more, gym:PACKAGE:ID: that its package may be imported."""
+
+    def run(self) -> int:
+        """Replay, by `aapt_env.data.replay.replay`; 1 where an episode differs."""
+        replay = flags.load("aapt_env.data.replay").replay
+        verdicts = []
+        for verdict in replay(self.data, self.checkpoint, self.game, self.episodes):
+            print(verdict, flush=True)
+            verdicts.append(verdict)
+        equal = sum(verdict.difference is None for verdict in verdicts)
+        print(f"{self.data}: {equal} of {len(verdicts)} episodes equal")
+        return int(equal < len(verdicts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a dataset in another library's format.
+
+    Example: aapt export data/dream-driving --to minari
+    """
+
+    data: Annotated[Positional[Path], arg(metavar="DATASET")]
+    """Folder of a dataset."""
+    to: Literal["minari"] = "minari"
+    """Whose: Minari's, in HDF5."""
+    name: Annotated[str | None, unless("the game's, as in dream-driving-v0", "NAME-v0")] = None
+    """What minari.load_dataset will call it."""
+    out: Annotated[Path | None, unless("MINARI_DATASETS_PATH, or Minari's own folder", "DIR")] = (
+        None
+    )
+    """Folder of Minari's datasets."""
+    rhythm: Annotated[
+        Literal["frame", "step"] | None, unless("step for a dream, frame for a game", "WHAT")
+    ] = None
+    """What a transition is: every frame; or every step of the dream's Env, which holds a control for the frames of
+    a latent and shows the last one."""
+
+    def run(self) -> None:
+        """Export, by `aapt_env.data.exporting.export`."""
+        place = flags.load("aapt_env.data.exporting").export(
+            self.data, self.name, self.out, self.rhythm
+        )
+        print(f"{place}: load it with minari.load_dataset({self.name or place.name!r})")
+        if self.out is not None:
+            print(f"with MINARI_DATASETS_PATH={self.out} in the environment")
 
 
 @dataclass(frozen=True, kw_only=True)

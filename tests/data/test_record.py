@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from aapt_env.data import Episodes, EpisodeWriter, files, policies
+from aapt_env.data import Episodes, EpisodeWriter, files, lerobot, policies
 from aapt_env.data.player import Halted, Player, Recipe, episode_seeds
 from aapt_env.data.record import record
 from aapt_env.games import make_held, world_spec
@@ -285,7 +287,7 @@ class Dream(gym.Env):
 
     observation_space = gym.spaces.Box(0, 255, (16, 24, 3), np.uint8)
 
-    def __init__(self, game):
+    def __init__(self, game, device="auto"):
         control = ControlSpec(space="Discrete", size=4, keymap=(KeyBinding(keys=("a",), index=1),))
         self.spec_world = WorldSpec(
             game=game, height=16, width=24, k=2, frame_fps=8, control=control, channels=8
@@ -312,6 +314,58 @@ def test_a_dream_is_recorded_like_a_game(tmp_path, monkeypatch):
     assert episodes.index[0].length == 17 and episodes.index[0].extras["start"] == 5
     assert (shown(episodes.frames(0)[1:]) == episodes.controls(0)[:, 0]).all()
     assert (episodes.rewards(0) == 1.5).all()
+
+
+def test_a_dream_is_played_by_its_own_player_where_it_carries_one(tmp_path, monkeypatch):
+    class Carrying(Dream):
+        def policy(self):
+            return lambda obs, info: 2
+
+    monkeypatch.setitem(sys.modules, "aapt_env.env", types.SimpleNamespace(AAPTEnv=Carrying))
+    record("dream:colour", tmp_path, episodes=1, k=2, max_seconds=2, progress=False)
+    episodes = Episodes.open(tmp_path)
+    assert episodes.index[0].policy == "scripted" and (episodes.controls(0) == 2).all()
+
+
+def test_a_checkpoint_that_changes_meanwhile_stops_the_recording(tmp_path):
+    """A training writes its checkpoint anew while workers, which load it when they begin, dream."""
+    env = Dream("dream:colour")
+    env.checkpoint_hash = "new"
+    recipe = Recipe(
+        game="dream:colour", height=16, width=24, k=2, policy="random", seed=0, max_seconds=8.0,
+        checkpoint="old",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="is now new, the recording was begun with old"):
+        Player(recipe, env, EpisodeWriter(tmp_path, env.spec_world)).play(0)
+    assert len(Episodes.open(tmp_path)) == 0
+
+
+def test_a_number_of_episodes(record_colour, tree):
+    assert len(Episodes.open(record_colour("some", frames=None, episodes=3))) == 3
+    grown = record_colour("some", frames=None, episodes=5)
+    assert tree(grown) == tree(record_colour("five", frames=None, episodes=5, workers=2))
+    with pytest.raises(ValueError, match="frames=10 and episodes=5: give one of them"):
+        record_colour("some", frames=10, episodes=5)
+
+
+def test_a_dataset_without_digests_goes_on_without(record_colour):
+    """LeRobot reads one table after the other, and all must have the columns of the first."""
+    out = record_colour(frames=60)
+    head = json.loads((out / files.DATASET).read_bytes())
+    for path in sorted((out / "data").rglob("*.parquet")):
+        path.write_bytes(lerobot.parquet(pq.read_table(path).drop_columns([files.DIGEST])))
+    (out / files.DATASET).write_text(json.dumps({n: head[n] for n in ("format", "spec", "recipe")}))
+    episodes = Episodes.open(record_colour(frames=200))
+    assert len(episodes) > 1 and episodes.digests(len(episodes) - 1) is None
+    assert files.DIGEST not in json.loads((out / lerobot.INFO).read_bytes())["features"]
+    for path in (out / "data").rglob("*.parquet"):
+        assert files.DIGEST not in pq.read_schema(path).names
+
+
+def test_a_game_has_no_latents(record_colour, tmp_path):
+    with pytest.raises(ValueError, match="has no latents, it is a game; leave --latents out"):
+        record_colour(latents=True)
+    assert not (tmp_path / "data").exists()
 
 
 def test_time_limit_stops_between_episodes(tmp_path):
