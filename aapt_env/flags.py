@@ -49,13 +49,16 @@ def _read_by(parse: Callable[[str], Any], metavar: str) -> PrimitiveConstructorS
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda words: parse(words[0]),
-        is_instance=lambda value: isinstance(value, (int, float)),
-        str_from_instance=lambda value: [f"{value:g}"],
+        is_instance=lambda value: value is None or isinstance(value, (int, float)),
+        str_from_instance=lambda value: ["" if value is None else f"{value:g}"],
     )
 
 
 Count = Annotated[int, _read_by(parse_count, "COUNT")]
 Seconds = Annotated[float, _read_by(parse_seconds, "TIME")]
+# Read as one kind rather than as "None or a time", whose messages name what tyro tried in between.
+MaybeCount = Annotated[int | None, _read_by(parse_count, "COUNT")]
+MaybeSeconds = Annotated[float | None, _read_by(parse_seconds, "TIME")]
 Game = Annotated[Positional[str], arg(metavar="GAME")]
 
 

@@ -292,6 +292,14 @@ def test_a_wrong_command_line_exits_2(calls, capsys, line):
 VERBS = ["record", "import", "replay", "export", "train", "ship", "push", "pull", "games"]
 
 
+@pytest.mark.parametrize("line", ["train driving --budget abc", "record driving --time-limit 5"])
+def test_a_bad_value_is_told_by_what_was_expected_and_nothing_else(calls, capsys, line):
+    with pytest.raises(SystemExit):
+        cli.main(line.split())
+    said = capsys.readouterr().err
+    assert "expected a time with its unit" in said and "lambda" not in said and "None" not in said
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb(verb, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from aapt_env import flags, paths
-from aapt_env.flags import Count, Game, Seconds, square, unless
+from aapt_env.flags import Game, MaybeCount, MaybeSeconds, square, unless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class Record:
 
     game: Game
     """What to record: driving (one of ours, see `aapt games`), gym:ID (any Gymnasium environment) or dream:driving."""
-    frames: Annotated[Count | None, unless("200k", "COUNT")] = None
+    frames: Annotated[MaybeCount, unless("200k", "COUNT")] = None
     """RGB frames in the dataset, reached with whole episodes: 5000, 200k, 1.5M."""
-    episodes: Annotated[Count | None, unless("as --frames has it", "COUNT")] = None
+    episodes: Annotated[MaybeCount, unless("as --frames has it", "COUNT")] = None
     """Episodes in the dataset, instead of --frames."""
     out: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
@@ -50,7 +50,7 @@ class Record:
     """Frames per latent: how long one control is held."""
     max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
     """Game time of an episode; longer ones are cut there."""
-    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
+    time_limit: Annotated[MaybeSeconds, unless("no limit", "TIME")] = None
     """Begin no episode after this long: 90s, 9m, 1h30m."""
     keys: Annotated[str | None, unless("the game's own", "FILE")] = None
     """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from aapt_env import flags, paths
-from aapt_env.flags import Count, Game, Seconds, unless
+from aapt_env.flags import Count, Game, MaybeSeconds, Seconds, unless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class Train:
     (measures this machine for a minute and picks what fits --budget), or module:function, one of yours."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
     """Only this one: autoencode, diffusion, consistency, adversarial, long, polish, outcome or imitate."""
-    budget: Annotated[Seconds | None, unless("the recipe's", "TIME")] = None
+    budget: Annotated[MaybeSeconds, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
-    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
+    time_limit: Annotated[MaybeSeconds, unless("no limit", "TIME")] = None
     """Stop this command after so long, resumable and playable; the budget stays as it was: 90s, 9m."""
     resume: bool = False
     """Go on where the run in --out stopped."""
@@ -68,7 +68,7 @@ class Meter:
     """The game whose episodes it learns from."""
     budget: Annotated[Seconds, unless("5m", "TIME")] = 300.0
     """Time for all of it: 5m, 90s."""
-    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
+    time_limit: Annotated[MaybeSeconds, unless("no limit", "TIME")] = None
     """Stop this command after so long, resumable."""
     data: Annotated[Path | None, unless("data/GAME", "DIR")] = None
     """Folder of the dataset."""
@@ -116,7 +116,7 @@ class Ablate:
     """Folder of the dataset."""
     out: Annotated[Path | None, unless("runs/GAME/ablate", "DIR")] = None
     """Folder of the table, the charts and a training per variant."""
-    time_limit: Annotated[Seconds | None, unless("no limit", "TIME")] = None
+    time_limit: Annotated[MaybeSeconds, unless("no limit", "TIME")] = None
     """Stop this command after so long, resumable: 90s, 9m."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto takes CUDA where there is one."""
