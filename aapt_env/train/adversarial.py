@@ -266,6 +266,7 @@ class AdversarialStage(Stage):
         The critic sees controls that somebody chose who saw the real road; a dream that goes elsewhere under them looks
         wrong to it, however well it obeys. Diffusion has learned what follows, whatever led there.
         """
+        assert self.teacher is not None
         past, length = match.fake.detach(), match.noise.shape[1]
         seen = self.teacher.trunk.clip(match.scene, length)
         t = match.noise.new_ones(match.noise.shape[:2])

@@ -7,13 +7,14 @@ import pytest
 
 import aapt_env  # noqa: F401  registers the world
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    pytest.importorskip("torchrl.envs")
-
 
 @pytest.mark.filterwarnings("ignore")
 def test_gym_env_and_wrapper_keep_their_specs(tiny):
+    with (
+        warnings.catch_warnings()
+    ):  # not at the top: it imports triton, whose interpreter tests/fast has to ask for first
+        warnings.simplefilter("ignore")
+        pytest.importorskip("torchrl.envs")
     from torchrl.envs import GymEnv, GymWrapper
     from torchrl.envs.utils import check_env_specs
 

@@ -304,11 +304,11 @@ def test_who_does_what_diffusion_would_has_nothing_to_heed(stage):
     made = stage(heed=3.0, blind=0)
     dice = Dice.of(0, "x", 0)
     match = made.batch(dice)
-    assert float(made.unheeded(match)) == pytest.approx(0, abs=1e-6)
+    assert made.unheeded(match).item() == pytest.approx(0, abs=1e-6)
     torch.nn.init.normal_(made.generator.leave.bias, std=0.3)
     match = made.batch(dice)
     apart = made.unheeded(match)
-    assert float(apart) > 1e-3
+    assert apart.item() > 1e-3
     apart.backward()
     assert gradients(made.generator) > 0 and gradients(made.teacher) == 0
     loss, found = next(made.generator_losses(made.batch(dice), dice))
@@ -324,8 +324,8 @@ def test_what_the_teacher_cannot_know_is_not_weighed(stage):
     match = made.batch(dice)
     far = match.fake.detach().clone()
     far[:, 1 + 2] += 9.0  # the third made latent; those after it do not move with it
-    plain = float(made.unheeded(match))
-    moved = made.unheeded(dataclasses.replace(match, fake=far, given=1))
-    assert plain == pytest.approx(0, abs=1e-6) and moved.isfinite()
+    plain = made.unheeded(match).item()
+    moved = made.unheeded(dataclasses.replace(match, fake=far, given=1)).item()
+    assert plain == pytest.approx(0, abs=1e-6) and math.isfinite(moved)
     object.__setattr__(made.config, "blind", 0)
-    assert float(made.unheeded(dataclasses.replace(match, fake=far, given=1))) > float(moved) + 1
+    assert made.unheeded(dataclasses.replace(match, fake=far, given=1)).item() > moved + 1
