@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_ten_thousand_steps_take_no_more_memory_nor_time(make, rows):
             frames = world.step(rows[i % STEPS, :1])
         seconds.append(time.process_time() - begun)
         sizes.append(
-            int(open(f"/proc/{os.getpid()}/statm").read().split()[1]) * resource.getpagesize()
+            int(Path(f"/proc/{os.getpid()}/statm").read_text().split()[1]) * resource.getpagesize()
         )
     assert torch.isfinite(world.previous).all() and frames.float().std() > 5
     assert sizes[-1] - sizes[1] < 8 * 2**20

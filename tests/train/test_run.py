@@ -379,6 +379,7 @@ def test_from_nothing_to_a_world_by_the_command_line(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile looks at its own tensors
 def test_compiled_diffusion_learns_what_the_plain_one_does(again):
     out, go = again
     found = []
