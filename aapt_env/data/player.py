@@ -38,6 +38,12 @@ class Recipe:
     checkpoint: str | None = None  # hash of the dream's; of a game, none
     with_latents: bool = False  # a dream's, beside its frames
 
+    def __post_init__(self):
+        if self.with_latents and self.checkpoint is None:
+            raise ValueError(
+                f"{self.game} has no latents, it is a game; leave --latents out, or record dream:NAME"
+            )
+
     def to_dict(self) -> dict:
         """JSON form; what is not there is left out, and so a game's is as it always was."""
         every = dataclasses.asdict(self)

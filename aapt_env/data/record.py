@@ -130,10 +130,6 @@ def record(
             seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
             checkpoint=getattr(env.unwrapped, "checkpoint_hash", None), with_latents=latents,
         )  # fmt: skip
-        if latents and recipe.checkpoint is None:
-            raise ValueError(
-                f"{game} has no latents, it is a game; leave --latents out, or record dream:NAME"
-            )
         writer = EpisodeWriter(out, spec, recipe=recipe.to_dict(), gather_every=0)
         wanted = Wanted(frames=None if episodes else frames or FRAMES, episodes=episodes)
         plan = Plan.of(writer, recipe, wanted, begun + (time_limit or float("inf")))

@@ -233,7 +233,7 @@ class AdversarialStage(Stage):
         found = {"generator": versus.detach(), "motion": motion, "pace": self.balance.pace()}
         loss, pull = versus, self.config.anchor * (1 - dice.step / self.config.anchored)
         if pull > 0:
-            astray = self.astray(match)
+            astray = self.astray(self.begun, match).mean()
             loss, found["anchor"] = versus + pull * astray, astray.detach()
         if self.config.heed:
             apart = self.unheeded(match)
@@ -253,12 +253,12 @@ class AdversarialStage(Stage):
         velocity = teacher_forced(self.generator, noise, clip, noise.new_ones(len(noise)))
         return (noise - velocity - clip.latents[:, 1:]).square().mean()
 
-    def astray(self, match: Match) -> Tensor:
-        """Mean squared distance of the fakes from what the weights begun with make of the same noise and past."""
+    def astray(self, other: Generator, match: Match) -> Tensor:
+        """[B, 1 + T, C, h, w] squared distances of the fakes from what `other` makes of the same noise and past."""
         past = match.fake.detach()
         with torch.no_grad():
-            stay = replay(self.begun, past, match.played, match.noise, match.scene, match.given)
-        return (match.fake - stay).square().mean()
+            made = replay(other, past, match.played, match.noise, match.scene, match.given)
+        return (match.fake - made).square()
 
     def unheeded(self, match: Match) -> Tensor:
         """Mean squared distance of the fakes from what diffusion expects after the very same past.
@@ -267,13 +267,8 @@ class AdversarialStage(Stage):
         wrong to it, however well it obeys. Diffusion has learned what follows, whatever led there.
         """
         assert self.teacher is not None
-        past, length = match.fake.detach(), match.noise.shape[1]
-        seen = self.teacher.trunk.clip(match.scene, length)
-        t = match.noise.new_ones(match.noise.shape[:2])
-        with torch.no_grad():
-            velocity = self.teacher(match.noise, past[:, :-1], match.played, t, seen)
-        gap = match.fake[:, 1:] - (match.noise - velocity)
-        return gap[:, max(match.given - 1, self.config.blind) :].square().mean()
+        first = max(match.given, 1 + self.config.blind)
+        return self.astray(self.teacher, match)[:, first:].mean()
 
     def after(self, step: int) -> None:
         """Average the generator's weights: the average is what plays."""
