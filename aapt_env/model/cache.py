@@ -1,7 +1,8 @@
 """What a latent's tokens can see: three roads, one answer.
 
 `Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
-fixed memory (play). All have a `turn` for the queries and `append(layer, keys, values) -> (keys, values, bias)`.
+fixed memory (play). All have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`. A fourth, the masked
+pass that goes on from a ring, is in segment.py.
 Tokens of position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
@@ -16,20 +17,32 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aapt_env.model.rope import Rope, rotate, turn
+from aapt_env.model.rope import Rope, Turn, rotate, turn
 
 KV = list[tuple[Tensor, Tensor]]  # per layer: keys (not rotated), values [B, heads, n, d]
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 
 
-class Scene:
-    """The scene tokens' own pass: they see only themselves, and their keys and values are collected."""
+class Road:
+    """What a block needs of a road: how its queries turn, and `append`."""
 
-    turn = None
+    turn: Turn
+
+    def ask(self, q: Tensor) -> Tensor:
+        """Queries [B, heads, n, d] as they meet the keys that `append` returns."""
+        return rotate(q, self.turn)
+
+
+class Scene(Road):
+    """The scene tokens' own pass: they see only themselves, and their keys and values are collected."""
 
     def __init__(self):
         self.kv: KV = []
+
+    def ask(self, q: Tensor) -> Tensor:
+        """As given: among themselves they stand at one place."""
+        return q
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
         """Collect and return as given."""
@@ -37,7 +50,7 @@ class Scene:
         return k, v, None
 
 
-class Clip:
+class Clip(Road):
     """The masked parallel pass over positions 1 ... T, T at most W + 2, where no distance is clipped."""
 
     def __init__(self, rope: Rope, scene: KV, length: int, causal: bool = True):
@@ -63,7 +76,7 @@ class Clip:
         return keys, torch.cat([scene_v, v], dim=2), self.bias
 
 
-class GrowingCache:
+class GrowingCache(Road):
     """Grows by concatenation, so gradients flow through it; forgets exactly what the ring forgets.
 
     Memory per layer: [ scene | position 1 | positions p-W ... p ], all rows of the batch at one age.
@@ -112,7 +125,7 @@ class GrowingCache:
         return other
 
 
-class RingCache:
+class RingCache(Road):
     """Fixed memory for endless play; every row of the batch has its own age.
 
     Memory per layer, in blocks of N tokens after S scene tokens:

@@ -50,6 +50,16 @@ class Generator(nn.Module):
         out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
         return self.velocity(out, x, previous, t)
 
+    def parallel(
+        self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, scene: Tensor
+    ) -> Tensor:
+        """The velocity at all positions 1 ... T of a clip in one masked pass; scene [B, attributes], the rest as `forward`.
+
+        Training with real latents goes through here, and so does a rollout that is made once more with gradients. This
+        is what `train --compile` compiles.
+        """
+        return self(x, previous, controls, t, self.trunk.clip(scene, x.shape[1]))
+
     def velocity(self, out: Tensor, x: Tensor, previous: Tensor, t: Tensor) -> Tensor:
         """What the last layer gives [B, T, N, C * patch**2], as cells, and the guess; shapes as in `forward`."""
         v = lay(out, self.config.rows, self.config.patch)

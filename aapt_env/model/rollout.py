@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aapt_env.model.cache import GrowingCache, RingCache
 from aapt_env.model.generator import Generator
+from aapt_env.model.segment import Memory, Segment
 
 
 def step(
@@ -94,10 +95,30 @@ def replay(
         [B, 1 + T, C, h, w], the first `given` without gradient.
     """
     rolled, length = rolled.detach(), noise.shape[1]
-    seen = generator.trunk.clip(scene, length)
     t = noise.new_ones(len(noise), length)
-    made = noise - generator(noise, rolled[:, :-1], controls, t, seen)
+    made = noise - generator.parallel(noise, rolled[:, :-1], controls, t, scene)
     return torch.cat([rolled[:, :given], made[:, given - 1 :]], dim=1)
+
+
+def resume(
+    generator: Generator, rolled: Tensor, controls: Tensor, noise: Tensor, memory: Memory
+) -> Tensor:
+    """The end of a rollout once more, in one masked pass that carries gradients; what leads there carries none.
+
+    Args:
+        rolled: [B, 1 + L, C, h, w] what `rollout` made.
+        controls: [B, L, k, width].
+        noise: [B, L, C, h, w] the same as then.
+        memory: of the ring when it had made `memory.age` latents.
+
+    Returns:
+        [B, L - age, C, h, w], latents age + 1 ... L.
+    """
+    age, rolled = memory.age, rolled.detach()
+    noise = noise[:, age:]
+    seen = Segment(generator.trunk.rope, memory, noise.shape[1])
+    t = noise.new_ones(noise.shape[:2])
+    return noise - generator(noise, rolled[:, age:-1], controls[:, age:], t, seen)
 
 
 # Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), on int64 tensors that hold 32 bits.

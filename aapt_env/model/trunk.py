@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aapt_env.controls import check_maps, encoder
 from aapt_env.model.cache import KV, Clip, Scene
-from aapt_env.model.rope import Rope, rotate
+from aapt_env.model.rope import Rope
 from aapt_env.spec import ControlSpec
 
 
@@ -58,14 +58,16 @@ class TrunkConfig:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of q [B, heads, n, d] over k, v [B, heads, m, d] with an additive bias.
+    """Attention of q [B, heads, n, e] over k [B, heads, m, e], v [B, heads, m, d] with an additive bias.
 
+    The scale is that of d: e is d, or 2 d where each feature stands there turned in two ways (`segment.Segment`).
     On a CPU the fused kernel wins in bf16 without gradients, twice over; plain products win elsewhere.
     """
+    scale = v.shape[-1] ** -0.5
     if q.device.type != "cpu" or (q.dtype == torch.bfloat16 and not torch.is_grad_enabled()):
         bias = None if bias is None else bias.to(q.dtype)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    scores = (q * scale) @ k.transpose(-1, -2)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
     return scores.softmax(dim=-1) @ v
@@ -84,7 +86,7 @@ class Block(nn.Module):
         self.table = nn.Parameter(torch.zeros(6, dim))  # this block's own part of adaLN
 
     def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
-        """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the three roads of cache.py."""
+        """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the roads of cache.py."""
         modulation = (modulation + self.table.to(modulation.dtype))[:, :, :, None]
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(2)
         x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
@@ -100,9 +102,7 @@ class Block(nn.Module):
         q, k, v = qkv.unbind(0)
         q, k = rms(q, self.query_norm.weight), rms(k, self.key_norm.weight)
         keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
-        if seen.turn is not None:
-            q = rotate(q, seen.turn)
-        y = attend(q, keys, values, bias)
+        y = attend(seen.ask(q), keys, values, bias)
         return self.out(rearrange(y, "b h (t n) d -> b t n (h d)", t=length))
 
 

@@ -23,6 +23,7 @@ from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam, average
 from aapt_env.train.pilot import Pilot, fly
+from aapt_env.train.roller import Roller
 
 ALARMS = {
     "critic": partial(
@@ -141,6 +142,7 @@ class AdversarialStage(Stage):
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
         self.train, self.dreamer, self.before, self.pilot = train, dreamer, before, pilot
+        self.roll = Roller(generator)
         self.teacher = teacher.requires_grad_(False) if teacher is not None else None
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
@@ -172,7 +174,7 @@ class AdversarialStage(Stage):
         flown = clip
         if few := round(c.piloted * c.batch):
             flown = fly(self.pilot, self.generator, clip, noise, given, few, dice)
-        fake = dream(self.generator, flown, noise, given, lead, c.overlap, c.forcing)
+        fake = dream(self.generator, flown, noise, given, lead, c.overlap, c.forcing, self.roll)
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None
@@ -183,12 +185,20 @@ class AdversarialStage(Stage):
         return Match(real, fake, controls, played, clip.scene, given, noise[:, cut], wrong)
 
     def judge(
-        self, match: Match, parts: list[tuple[Tensor, Tensor]], t: Tensor
+        self,
+        match: Match,
+        parts: list[tuple[Tensor, Tensor]],
+        t: Tensor,
+        plain: bool = False,
     ) -> list[dict[str, Tensor]]:
-        """Logits of several (latents, controls) of a match in one pass; those of the given latents are left out."""
+        """Logits of several (latents, controls) of a match in one pass; those of the given latents are left out.
+
+        A `plain` pass is as written where the others are compiled: it is not worth a compilation of its own.
+        """
         n = len(parts)
         latents, controls = (torch.cat(part) for part in zip(*parts, strict=True))
-        logits = self.critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
+        critic = self.critic.forward if plain else self.critic
+        logits = critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
         split = {h: x.chunk(n) for h, x in cut.items()}
         return [{h: split[h][i] for h in split} for i in range(n)]
@@ -219,7 +229,7 @@ class AdversarialStage(Stage):
         asked, played = match.controls[:few], match.played[:few]
         parts = [(real + noise, asked), (fake + noise, played), (real, asked), (fake, played)]
         with torch.autocast(real.device.type, enabled=False):
-            logits = self.judge(part, parts, t[:few])
+            logits = self.judge(part, parts, t[:few], plain=True)
         return [squared_gap(a, b) for a, b in zip(logits[:2], logits[2:], strict=True)]
 
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
@@ -227,7 +237,7 @@ class AdversarialStage(Stage):
         t = self.config.times * dice.uniform(len(match.real))
         (fake,) = self.judge(match, [(match.fake, match.played)], t)
         with torch.no_grad():
-            (real,) = self.judge(match, [(match.real, match.controls)], t)
+            (real,) = self.judge(match, [(match.real, match.controls)], t, plain=True)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
         versus = relativistic(real, fake)
         found = {"generator": versus.detach(), "motion": motion, "pace": self.balance.pace()}

@@ -33,15 +33,12 @@ def teacher_forced(
     x: Tensor,
     clip: Clip,
     t: Tensor,
-    seen=None,
     recycled: Tensor | None = None,
 ) -> Tensor:
     """The velocity at x in one parallel pass whose recycled latents are real, or given. Returns [B, T, C, h, w]."""
-    length = x.shape[1]
-    seen = seen or generator.trunk.clip(clip.scene, length)
-    time = t[:, None].expand(-1, length)
+    time = t[:, None].repeat(1, x.shape[1])
     recycled = clip.latents[:, :-1] if recycled is None else recycled
-    return generator(x, recycled, clip.controls, time, seen).float()
+    return generator.parallel(x, recycled, clip.controls, time, clip.scene).float()
 
 
 def smudged(clip: Clip, dice: Dice, most: float) -> Tensor:

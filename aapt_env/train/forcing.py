@@ -9,8 +9,9 @@ from torch import Tensor
 
 from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
-from aapt_env.model.rollout import replay, rollout
+from aapt_env.model.rollout import replay, resume, rollout
 from aapt_env.train.clips import Clip
+from aapt_env.train.roller import Roller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,34 +37,57 @@ def dream(
     lead: int,
     overlap: int,
     how: Forcing,
+    roll: Roller | None = None,
 ) -> Tensor:
     """The last 1 + T latents of a rollout over a clip of lead + T; the lead carries no gradient.
 
     Args:
+        generator: who dreams.
         clip: B windows of lead + T latents after their start latent.
         noise: [B, lead + T, C, h, w].
         given: leading latents that are real.
         lead: latents dreamt before the ones that are wanted, for their memory only.
         overlap: leading wanted latents that carry no gradient either, where there is a lead.
+        how: whose past, and where the gradient goes.
+        roll: the generator's roller, where it has one already.
 
     Returns:
         [B, 1 + T, C, h, w].
     """
-    start, trunk = clip.latents[:, :given], generator.trunk
     length, window = noise.shape[1], generator.config.window
     if not how.student:
         return replay(generator, clip.latents, clip.controls, noise, clip.scene, 1)[:, lead:]
-    # a rollout without gradient, then one masked pass, has all the gradients of the growing cache
-    replayed = how.detach and how.memory and not lead and length <= window + 2
-    free = lead + overlap if lead else length * replayed
-    cache, before = GrowingCache(trunk.rope, trunk.scene(clip.scene), window), start[:, :0]
+    free = lead + overlap if lead else 0
+    if how.detach and how.memory and (free or length <= window + 2):
+        # a rollout without gradient, then one masked pass, has all the gradients of the growing cache
+        roll = roll or Roller(generator)
+        rolled, memory = roll(clip.latents, clip.controls, noise, clip.scene, given, free)
+        if memory is None:
+            return replay(generator, rolled, clip.controls, noise, clip.scene, given)
+        made = resume(generator, rolled, clip.controls, noise, memory)
+        real = max(free + 1, given)  # latents that carry no gradient, real ones or made
+        return torch.cat([rolled[:, lead:real], made[:, real - free - 1 :]], dim=1)
+    return stepwise(generator, clip, noise, given, lead, free, how)
+
+
+def stepwise(
+    generator: Generator,
+    clip: Clip,
+    noise: Tensor,
+    given: int,
+    lead: int,
+    free: int,
+    how: Forcing,
+) -> Tensor:
+    """`dream` by a growing cache whose every step keeps its graph; the first `free` steps keep none."""
+    start, trunk = clip.latents[:, :given], generator.trunk
+    cache = GrowingCache(trunk.rope, trunk.scene(clip.scene), generator.config.window)
+    before = start[:, :0]
     if free:
         head = clip.controls[:, :free], noise[:, :free]
         with torch.no_grad():
             ahead = rollout(generator, start, *head, cache, given)
         torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
-        if replayed:
-            return replay(generator, ahead, clip.controls, noise, clip.scene, given)
         cache, before, start, given = cache.detach(), ahead[:, lead:-1], ahead[:, -1:], 1
     tail = clip.controls[:, free:], noise[:, free:]
     if how.memory:

@@ -44,7 +44,7 @@ def train(
         out: the run's folder.
         device: auto, cpu or cuda.
         seed: of weights, noise and the order of clips.
-        compile: whether the diffusion stage's passes go through torch.compile.
+        compile: whether the passes that learn, of generator and critic, go through torch.compile.
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
         dry_run: with recipe `auto`, print the plan and stop.
 

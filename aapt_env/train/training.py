@@ -109,9 +109,7 @@ class Training:
         self.latents()
         if name == "diffusion":
             made = DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
-            if self.compile:
-                # in place: names of weights stay, and the average has its own plain passes
-                made.generator.compile(dynamic=False)
+            self.hasten(made.generator)
             return made
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
@@ -170,7 +168,19 @@ class Training:
         flyer = self.pilot() if settings.piloted else None
         teacher = self.generator("diffusion") if settings.heed else None
         rest = self.clips, self.dreamer, name, shown, before, flyer, teacher
-        return AdversarialStage(settings, generator, critic, *rest)
+        made = AdversarialStage(settings, generator, critic, *rest)
+        self.hasten(generator, critic)
+        return made
+
+    def hasten(self, generator: Generator, critic: Critic | None = None) -> None:
+        """Compile the masked passes that learn, where that is wanted.
+
+        In place: names of weights stay. The average that plays was copied before, and has its own plain passes.
+        """
+        if self.compile:
+            generator.parallel = torch.compile(generator.parallel, dynamic=False)
+            if critic is not None:
+                critic.compile(dynamic=False)
 
     def pilot(self) -> Pilot:
         """Who plays in rollouts; cloned from the recordings once per run."""

@@ -42,7 +42,7 @@ class Train:
     seed: int = 0
     """Of weights, noise and the order of clips."""
     compile: bool = False
-    """torch.compile for the diffusion stage: a minute of compiling, then a sixth faster; needs a C++ compiler."""
+    """torch.compile for generator and critic: a minute of compiling per stage, then faster; needs a C++ compiler."""
     dry_run: bool = False
     """With --recipe auto: print the plan and what to expect of it, and stop."""
 

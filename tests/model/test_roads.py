@@ -6,7 +6,8 @@ import torch
 from aapt_env.model.cache import GrowingCache, RingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
-from aapt_env.model.rollout import noise_at, rollout, step
+from aapt_env.model.rollout import noise_at, resume, rollout, step
+from aapt_env.model.segment import Memory
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 
@@ -233,3 +234,46 @@ def test_philox_is_the_published_one():
     for word, expected in ((0, "6627e8d5"), (0xFFFFFFFF, "408f276d")):
         w = torch.tensor([word])
         assert f"{int(philox([w] * 4, (w, w))[0]):08x}" == expected
+
+
+@pytest.mark.parametrize("scenes", [(3, 2), ()])
+@pytest.mark.parametrize("age", [1, 3, 4, 5, 6, 17])
+def test_a_segment_goes_on_from_a_ring_as_a_growing_cache_does(age, scenes):
+    """However old the ring is: before it is full, when the prefix begins to move along, and long after."""
+    config = TrunkConfig(**{**CONFIG.__dict__, "scenes": scenes})
+    made = generator(config)
+    latents, noise, controls, scene = clip(age + 7, config=config)
+    now = slice(age, None)
+    with torch.no_grad():
+        ring = RingCache(made.trunk.rope, made.trunk.scene(scene), config.window)
+        forced(made, ring, latents, noise[:, :age], controls[:, :age])
+        growing = GrowingCache(made.trunk.rope, made.trunk.scene(scene), config.window)
+        forced(made, growing, latents, noise[:, :age], controls[:, :age])
+    outs = [resume(made, latents, controls, noise, Memory.of(ring, age))]
+    outs += [
+        forced(made, growing.detach(), latents[:, age:], noise[:, now], controls[:, now])
+    ]
+    torch.testing.assert_close(outs[0], outs[1], rtol=0, atol=1e-10)
+    grads = [torch.autograd.grad(out.square().sum(), list(made.parameters()), allow_unused=True) for out in outs]
+    for name, a, b in zip(dict(made.named_parameters()), *grads, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9, msg=name)
+
+
+def test_a_segment_does_not_look_ahead_nor_past_the_window():
+    config = TrunkConfig(**{**CONFIG.__dict__, "depth": 1})
+    made = generator(config)
+    latents, noise, controls, scene = clip(12, config=config)
+    with torch.no_grad():
+        ring = RingCache(made.trunk.rope, made.trunk.scene(scene), config.window)
+        forced(made, ring, latents, noise[:, :5], controls[:, :5])
+        memory = Memory.of(ring, 5)
+
+        def after(changed):
+            other = noise.clone()
+            other[:, changed] += 1
+            return resume(made, latents, controls, other, memory)
+
+        moved = (after(8) - after(slice(0, 0))).abs().amax(dim=(0, 2, 3, 4)) > 0
+    assert moved.tolist() == [False] * 3 + [True] * 4, "position 9 is seen by itself and the W = 3 after it"

@@ -161,7 +161,7 @@ def test_piloted_rollouts_are_judged_under_the_controls_they_were_made_with(stag
         )
         torch.testing.assert_close(again, match.fake)
     asked, judge = [], made.judge
-    made.judge = lambda m, parts, t: (asked.extend(parts), judge(m, parts, t))[1]
+    made.judge = lambda m, parts, t, **how: (asked.extend(parts), judge(m, parts, t))[1]
     for losses in (made.critic_losses, made.generator_losses):
         list(losses(match, Dice.of(0, "x", 1)))
     for latents, controls in asked:
@@ -200,7 +200,7 @@ def test_the_penalties_look_at_their_share_of_the_batch(share, rows, stage):
     made, dice = stage(batch=4, penalised=share), Dice.of(0, "x", 1)
     match, t = made.batch(Dice.of(0, "x", 0)), torch.zeros(4)
     found, asked, judge = made.penalties(match, t, dice), [], made.judge
-    made.judge = lambda part, parts, times: (asked.append(len(times)), judge(part, parts, times))[1]
+    made.judge = lambda m, parts, t, **how: (asked.append(len(t)), judge(m, parts, t))[1]
     again = made.penalties(match, t, Dice.of(0, "x", 1))
     assert asked == [rows] and found == again and min(found) > 0
 

@@ -172,7 +172,7 @@ def test_a_consistent_student_has_no_loss():
     class Knows(torch.nn.Module):
         trunk = stage.generator.trunk
 
-        def forward(self, x, previous, controls, t, seen):
+        def parallel(self, x, previous, controls, t, scene):
             return noise - clip.latents[:, 1:]
 
     stage.generator = stage.teacher = Knows()

@@ -10,7 +10,7 @@ from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.clips import Clip
 from aapt_env.train.dice import Dice
-from aapt_env.train.forcing import Forcing, dream
+from aapt_env.train.forcing import Forcing, dream, stepwise
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
@@ -140,3 +140,34 @@ def test_what_is_kept_for_the_gradient_does_not_grow_with_the_horizon(noise_clip
             dream(made, clip, noise, 1, lead, overlap, Forcing())
         kept.append(sum(map(torch.Size.numel, shapes)))
     assert kept[0] == kept[1] > 0
+
+
+@pytest.mark.parametrize(("lead", "overlap", "given"), [(6, 0, 2), (6, 3, 2), (2, 0, 1), (2, 1, 5)])
+def test_after_a_lead_one_masked_pass_has_the_gradients_of_the_growing_cache(
+    lead, overlap, given, noise_clips
+):
+    made = parts().double()
+    dice = Dice.of(0, "x", 0)
+    clip = noise_clips.sample(dice, 3, lead + 5)
+    clip = Clip(clip.latents.double(), clip.controls.double(), clip.scene)
+    noise = dice.normal(*clip.latents[:, 1:].shape).double()
+    weights = list(made.parameters())
+    fast = dream(made, clip, noise, given, lead, overlap, Forcing())
+    if given <= lead:
+        plain = stepwise(made, clip, noise, given, lead, lead + overlap, Forcing())
+    else:
+        scene = made.trunk.scene(clip.scene)
+        cache = GrowingCache(made.trunk.rope, scene, CONFIG.window)
+        plain = rollout(made, clip.latents[:, :given], clip.controls, noise, cache, given)
+        plain = plain[:, lead:]
+    torch.testing.assert_close(fast, plain)
+    if given > lead:
+        return
+    aim = torch.randn_like(plain)
+    grads = [
+        torch.autograd.grad((x * aim).sum(), weights, allow_unused=True) for x in (fast, plain)
+    ]
+    for name, a, b in zip(dict(made.named_parameters()), *grads, strict=True):
+        assert (a is None) == (b is None), name
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)

@@ -380,12 +380,13 @@ def test_from_nothing_to_a_world_by_the_command_line(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile looks at its own tensors
-def test_compiled_diffusion_learns_what_the_plain_one_does(again):
+@pytest.mark.parametrize("stage", ["diffusion", "adversarial", "long"])
+def test_a_compiled_stage_learns_what_the_plain_one_does(again, stage):
     out, go = again
     found = []
     for compiled in (True, False):
-        go(stage="diffusion", compile=compiled)
-        found.append(weights(out, "diffusion"))
+        go(stage=stage, compile=compiled)
+        found.append(weights(out, stage))
     fast, plain = found
     assert fast.keys() == plain.keys(), "a compiled network keeps the names of its weights"
     for name in plain:

@@ -1,0 +1,95 @@
+"""The fourth road: a masked parallel pass that goes on from where a ring is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aapt_env.model.cache import RingCache, Road, Seen
+from aapt_env.model.rope import Rope, rotate, turn
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a ring holds at one moment, without history; all rows at one age."""
+
+    age: int  # latents so far, 1 or more
+    window: int
+    prefix: Tensor  # [layers, B, heads, S + N, d] scene and sink, keys as they were made
+    keys: Tensor  # [layers, B, heads, S + (W+2)N, d] turned
+    values: Tensor  # likewise
+
+    @classmethod
+    def of(cls, ring: RingCache, age: int) -> Memory:
+        """A copy of a ring whose rows all have this age: to look at it would wait for a GPU."""
+        parts = (part.clone() for part in (ring.prefix, ring.keys, ring.values))
+        return cls(age, ring.window, *parts)
+
+
+class Segment(Road):
+    """Positions age + 1 ... age + T in one masked pass, over what a ring remembers of those before.
+
+    So the end of a rollout carries gradients in one graph: what T steps of a growing cache would give whose past is
+    detached (AAPT v2, section 2.3).
+
+    Scene and sink move along with a query once it is W + 2 beyond them. So a query at position p turns by min(p, W + 2)
+    where it looks at them, and by p where it looks at the others. Both turns stand side by side in its features, and the
+    keys are zero where they are not meant: one product gives both kinds of scores.
+    """
+
+    def __init__(self, rope: Rope, memory: Memory, length: int):
+        self.memory = memory
+        age, reach, tokens = memory.age, memory.window, rope.grid.shape[0]
+        device, kind = rope.grid.device, memory.keys.dtype
+        self.scenes = memory.prefix.shape[3] - tokens
+        self.recent = range(max(2, age + 1 - reach), age + 1)  # positions remembered in the ring
+        self.slots = torch.tensor([(p - 2) % (reach + 1) for p in self.recent], dtype=torch.int64)
+        self.slots = self.slots.to(device)
+        exact = torch.float64 if kind == torch.float64 else torch.float32
+        coming = torch.arange(age + 1, age + 1 + length, device=device, dtype=exact)
+        self.turn = turn(rope.tokens(coming).flatten(0, 1))
+        self.prefix_turn = turn(rope.tokens(coming.clamp(max=reach + 2)).flatten(0, 1))
+        start = torch.zeros(1, device=device, dtype=exact)
+        at = [rope.scene(start)[0].expand(self.scenes, -1), rope.tokens(start + 1)[0]]
+        self.stand = turn(torch.cat(at))
+        self.bias = self.mask(coming, tokens)
+
+    def mask(self, coming: Tensor, tokens: int) -> Tensor:
+        """[T*N, S + N + (n + T)*N]: 0 where a token may look, -inf where it may not."""
+        before = torch.tensor(list(self.recent), device=coming.device, dtype=coming.dtype)
+        held = torch.cat([before, coming]).repeat_interleave(tokens)
+        behind = coming.repeat_interleave(tokens)[:, None] - held
+        hidden = (behind < 0) | (behind > self.memory.window)
+        hidden = torch.nn.functional.pad(hidden, (self.scenes + tokens, 0))
+        return torch.zeros(hidden.shape, device=coming.device).masked_fill(hidden, -torch.inf)
+
+    def ask(self, q: Tensor) -> Tensor:
+        """[B, heads, T*N, d] -> [B, heads, T*N, 2d]."""
+        return torch.cat([rotate(q, self.turn), rotate(q, self.prefix_turn)], dim=-1)
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
+        """Put the ring's memory before the segment; keys [B, heads, S + N + (n + T)N, 2d]."""
+        memory, kind = self.memory, k.dtype
+        prefix = rotate(memory.prefix[layer].to(kind), self.stand)
+        keys = torch.cat([self.ring(memory.keys[layer]).to(kind), rotate(k, self.turn)], dim=2)
+        keys = torch.cat([prefix_half(prefix), window_half(keys)], dim=2)
+        values = memory.values[layer]
+        parts = [values[:, :, : prefix.shape[2]], self.ring(values)]
+        return keys, torch.cat([part.to(v.dtype) for part in parts] + [v], dim=2), self.bias
+
+    def ring(self, held: Tensor) -> Tensor:
+        """[B, heads, S + (W+2)N, d] -> the recent positions, oldest first: [B, heads, n*N, d]."""
+        blocks = held[:, :, self.scenes :].unflatten(2, (self.memory.window + 2, -1))[:, :, 1:]
+        return blocks.index_select(2, self.slots).flatten(2, 3)
+
+
+def window_half(keys: Tensor) -> Tensor:
+    """Keys [..., d] that meet a query's own turn: [..., 2d]."""
+    return torch.cat([keys, torch.zeros_like(keys)], dim=-1)
+
+
+def prefix_half(keys: Tensor) -> Tensor:
+    """Keys [..., d] that meet a query's turn towards the prefix: [..., 2d]."""
+    return torch.cat([torch.zeros_like(keys), keys], dim=-1)

@@ -1,0 +1,124 @@
+"""Rollouts without gradient, exactly as played: over a ring, one pass per latent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from aapt_env.fast.still import still
+from aapt_env.model.cache import KV, RingCache
+from aapt_env.model.generator import Generator
+from aapt_env.model.rollout import step
+from aapt_env.model.segment import Memory
+
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]  # previous, controls, noise -> the next latent
+
+
+class Roller:
+    """Rolls a generator out while it learns.
+
+    On a GPU most of a rollout is waiting for Python, so there `rollout.step` is recorded as one CUDA graph and
+    launched once per latent. A graph reads weights where they lie, and optimizers change them there.
+
+    Args:
+        generator: whose weights are used as they are at each call.
+    """
+
+    def __init__(self, generator: Generator):
+        self.generator = generator
+        self.cache: RingCache | None = None  # of the recorded step
+        self.recorded: Step | None = None
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        start: Tensor,
+        controls: Tensor,
+        noise: Tensor,
+        scene: Tensor,
+        given: int,
+        keep: int = 0,
+    ) -> tuple[Tensor, Memory | None]:
+        """Roll out from an empty cache.
+
+        Args:
+            start: [B, given or more, C, h, w] the real beginning, as in `rollout`.
+            controls: [B, T, k, width].
+            noise: [B, T, C, h, w].
+            scene: [B, attributes].
+            given: how many latents are real.
+            keep: the age at which the memory is kept; 0 for none.
+
+        Returns:
+            [B, 1 + T, C, h, w] beginning with the given ones, and the memory at that age.
+        """
+        torch.clear_autocast_cache()  # of weights that have moved since
+        cache, ahead = self.begin(self.scene(scene), start[:, 0], controls[:, 0], noise[:, 0])
+        out, memory = list(start[:, :given].unbind(1)), None
+        for i in range(controls.shape[1]):
+            if keep and i == keep:
+                memory = Memory.of(cache, i)
+            made = ahead(out[i], controls[:, i], noise[:, i])
+            if i + 1 >= len(out):
+                out.append(made)
+        torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
+        return torch.stack(out, dim=1), memory
+
+    def scene(self, scene: Tensor) -> KV:
+        """Keys and values of the scene, in the precision in which they will be looked at."""
+        kv, device = self.generator.trunk.scene(scene), scene.device.type
+        if not torch.is_autocast_enabled(device):
+            return kv
+        kind = torch.get_autocast_dtype(device)
+        return [(k.to(kind), v.to(kind)) for k, v in kv]
+
+    def begin(
+        self, kv: KV, previous: Tensor, controls: Tensor, noise: Tensor
+    ) -> tuple[RingCache, Step]:
+        """An empty ring, and the step over it."""
+        trunk, window = self.generator.trunk, self.generator.config.window
+        if noise.device.type != "cuda":
+            cache = RingCache(trunk.rope, kv, window)
+            return cache, lambda *inputs: step(self.generator, *inputs, cache)
+        if self.cache is None or self.recorded is None or len(self.cache.age) != len(noise):
+            self.cache = still(RingCache(trunk.rope, kv, window))
+            self.recorded = record(self.generator, self.cache, (previous, controls, noise))
+        self.cache.age.zero_()
+        self.cache.put_scene(self.cache.rows, kv)
+        self.cache.prepare()
+        return self.cache, self.recorded
+
+
+def record(generator: Generator, cache: RingCache, like: tuple[Tensor, ...]) -> Step:
+    """`step` as a CUDA graph; leaves the ring in no particular state.
+
+    Args:
+        generator: its weights are read where they lie.
+        cache: a ring that stays in its place.
+        like: previous, controls and noise of the shapes that will come.
+    """
+    places = [each.clone() for each in like]
+    kind = torch.get_autocast_dtype("cuda")
+    # weights must be cast in the graph, each time, and not be found among those cast before
+    precision = torch.autocast(
+        "cuda", kind, enabled=torch.is_autocast_enabled("cuda"), cache_enabled=False
+    )
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream), precision:
+        for _ in range(2):  # libraries find their algorithms
+            step(generator, *places, cache)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with precision, torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        made = step(generator, *places, cache)
+
+    def run(*inputs: Tensor) -> Tensor:
+        for place, new in zip(places, inputs, strict=True):
+            place.copy_(new)
+        graph.replay()
+        return made.clone()
+
+    return run
