@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 
@@ -41,6 +42,17 @@ def pick(name: str | torch.device = "auto") -> torch.device:
 def current(device: torch.device) -> contextlib.AbstractContextManager:
     """Makes a GPU the current one, which Triton's kernels and CUDA graphs run on whatever their tensors' device is."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def fixed_shapes(device: torch.device) -> Iterator[None]:
+    """On a GPU, cuDNN tries its ways once per shape and keeps the fastest: for work whose shapes come again."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def fast_bf16(device: torch.device) -> bool:

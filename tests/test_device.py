@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aapt_env.device import fast_bf16, pick
+from aapt_env.device import fast_bf16, fixed_shapes, pick
 
 
 def test_auto_takes_cuda_where_there_is_one(monkeypatch):
@@ -34,3 +34,11 @@ def test_a_torch_that_cannot_tell_is_taken_as_slow(monkeypatch):
     for probe in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, probe, raising=False)
     assert fast_bf16(torch.device("cpu")) is False
+
+
+def test_cudnn_looks_for_its_fastest_way_on_a_gpu_and_only_meanwhile():
+    assert not torch.backends.cudnn.benchmark
+    for device in ("cpu", "cuda"):
+        with fixed_shapes(torch.device(device)):
+            assert torch.backends.cudnn.benchmark == (device == "cuda")
+        assert not torch.backends.cudnn.benchmark

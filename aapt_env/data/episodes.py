@@ -161,15 +161,22 @@ class Episodes:
         return column
 
 
+def cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def load_frames(
-    episodes: Episodes, indices: Sequence[int], workers: int = 2, progress: bool = True
+    episodes: Episodes, indices: Sequence[int], workers: int | None = None, progress: bool = True
 ) -> list[np.ndarray]:
     """Decode many episodes at once.
 
     Args:
         episodes: an open dataset.
         indices: which of its episodes, as `Episodes.split` gives them.
-        workers: threads; decoding leaves Python's lock free.
+        workers: threads, by default one per core; decoding leaves Python's lock free.
         progress: show a bar in frames, and frames per second at its end.
 
     Returns:
@@ -178,7 +185,7 @@ def load_frames(
     begun, total = time.perf_counter(), sum(episodes.index[i].length for i in indices)
     out: list[np.ndarray] = []
     with (
-        ThreadPoolExecutor(max(1, workers)) as pool,
+        ThreadPoolExecutor(workers or cores()) as pool,
         tqdm(
             total=total,
             unit="frame",

@@ -87,9 +87,10 @@ def _decode(container, start: int, stop: int) -> np.ndarray:
     if start >= GOP:
         container.seek(int(start / stream.average_rate / stream.time_base), stream=stream)
     out = np.empty((stop - start, stream.height, stream.width, 3), np.uint8)
-    filled = 0
+    filled, per_tick = 0, stream.time_base * stream.average_rate
     for frame in container.decode(stream):
-        number = round(frame.pts * stream.time_base * stream.average_rate)
+        # in plain numbers: Fractions take long, and hold Python's lock before the other threads
+        number = round(frame.pts * per_tick.numerator / per_tick.denominator)
         if number >= stop:
             break
         if number >= start:

@@ -21,6 +21,7 @@ from aapt_env.model.observer import Observer, ObserverConfig
 from aapt_env.paths import data_dir
 from aapt_env.spec import WorldSpec
 from aapt_env.train import loop, state
+from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
 
@@ -112,7 +113,7 @@ class ObserverStage(Stage):
         super().__init__(name="meter", modules={"observer": observer})
         self.config, self.observer, self.device = config, observer, device
         self.train, self.held, c = train, held, observer.config
-        self.rows = train.rows(c.k)
+        self.clips, self.rows = FrameClips(train.frames, c.k, device), train.rows(c.k)
         self.weight = reading.weights(observer.control, np.concatenate(self.rows)).to(device)
         self.room = np.array([max(0, len(r) - c.before - c.after) for r in self.rows], float)
         if not self.room.sum():
@@ -126,13 +127,12 @@ class ObserverStage(Stage):
         episodes = dice.pick.choice(
             len(self.room), size or self.config.batch, p=self.room / self.room.sum()
         )
-        firsts = [int(dice.pick.integers(self.room[e])) for e in episodes]
-        at = list(zip(episodes, firsts, strict=True))
-        frames = np.stack([self.train.frames[e][t * c.k : t * c.k + c.span] for e, t in at])
+        firsts = np.array([int(dice.pick.integers(self.room[e])) for e in episodes])
+        at = zip(episodes, firsts, strict=True)
         rows = np.stack([self.rows[e][t + c.before] for e, t in at])
         scenes = np.stack([self.train.scenes[e] for e in episodes])
-        f, r, s = (torch.from_numpy(x).to(self.device) for x in (frames, rows, scenes))
-        return f, r, s
+        r, s = (torch.from_numpy(x).to(self.device) for x in (rows, scenes))
+        return self.clips.at(episodes, c.k * firsts, c.span), r, s
 
     def losses(self, batch: tuple[Tensor, Tensor, Tensor], dice: Dice) -> Losses:
         """One loss; `accuracy` of the batch, every class counting alike."""

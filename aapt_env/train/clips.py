@@ -21,25 +21,68 @@ class Clip:
 
 
 class FrameClips:
-    """Windows of 1 + nk frames out of episodes held in memory."""
+    """Windows of 1 + nk frames out of episodes held in memory: the GPU's where they fit, else the CPU's.
 
-    def __init__(self, frames: list[np.ndarray], k: int):
-        self.frames, self.k = frames, k
+    Args:
+        frames: of each episode, uint8 [F, H, W, 3].
+        k: frames per latent.
+        device: where windows are wanted.
+        joined: whether all frames are copied into one tensor on the device; None: on a GPU where they take half of the
+            free memory at most. Either way the same dice give the same windows.
+    """
+
+    def __init__(
+        self,
+        frames: list[np.ndarray],
+        k: int,
+        device: torch.device | str = "cpu",
+        joined: bool | None = None,
+    ):
+        self.k, self.device = k, torch.device(device)
         self.lengths = np.array([len(f) for f in frames])
+        self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
+        joined = _fit(frames, self.device) if joined is None else joined
+        self.frames = _join(frames, self.device) if joined else frames
 
     def sample(self, dice: Dice, batch: int, latents: int) -> Tensor:
-        """[B, 1 + latents*k, H, W, 3] uint8, uniform over all windows."""
+        """[B, 1 + latents*k, H, W, 3] uint8 on the device, uniform over all windows."""
         span = 1 + latents * self.k
-        episodes, starts = draw(dice, batch, self.lengths, span, "frames")
-        return torch.from_numpy(np.stack(list(map(self._cut, episodes, starts, [span] * batch))))
+        return self.at(*draw(dice, batch, self.lengths, span, "frames"), span)
 
-    def _cut(self, episode: int, start: int, span: int) -> np.ndarray:
+    def at(self, episodes: np.ndarray, starts: np.ndarray, span: int) -> Tensor:
+        """[B, span, H, W, 3] uint8 on the device: the windows that start at frame `starts` of `episodes`."""
+        if isinstance(self.frames, Tensor):
+            first = torch.from_numpy(self.first[episodes] + starts)
+            return self.frames[(first[:, None] + torch.arange(span)).to(self.device)]
+        cuts = [self._cut(self.frames, *at, span) for at in zip(episodes, starts, strict=True)]
+        return torch.from_numpy(np.stack(cuts)).to(self.device)
+
+    @staticmethod
+    def _cut(frames: list[np.ndarray], episode: int, start: int, span: int) -> np.ndarray:
         """`span` frames; past the episode's end those of the next."""
-        cut = self.frames[episode][start : start + span]
+        cut = frames[episode][start : start + span]
         while len(cut) < span:
             episode += 1
-            cut = np.concatenate([cut, self.frames[episode][: span - len(cut)]])
+            cut = np.concatenate([cut, frames[episode][: span - len(cut)]])
         return cut
+
+
+def _fit(frames: list[np.ndarray], device: torch.device) -> bool:
+    """Whether frames take half of a GPU's free memory at most."""
+    if device.type != "cuda":
+        return False
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + kept
+    return 0 < 2 * sum(f.nbytes for f in frames) <= free
+
+
+def _join(frames: list[np.ndarray], device: torch.device) -> Tensor:
+    """All frames as one tensor [total, H, W, 3]; copied episode by episode, never twice on the CPU."""
+    total, shape = sum(map(len, frames)), frames[0].shape[1:]
+    out = torch.empty(total, *shape, dtype=torch.uint8, device=device)
+    for part, episode in zip(out.split([len(f) for f in frames]), frames, strict=True):
+        part.copy_(torch.from_numpy(episode))
+    return out
 
 
 def draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -43,8 +44,9 @@ class Dataset:
         return self.episodes.frames(index)
 
     def forget(self) -> None:
-        """Free the decoded frames."""
+        """Free the decoded frames, also those of a stage that is over: it and its turns hold each other."""
         self.frames.clear()
+        gc.collect()
 
     @property
     def unseen(self) -> list[int]:

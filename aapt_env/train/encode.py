@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from aapt_env.data.episodes import Episodes
+from aapt_env.data.episodes import Episodes, cores
 from aapt_env.model.vae import VAE
 from aapt_env.train import state
 from aapt_env.train.clips import EncodedEpisode
 
 MARK = "vae.json"  # whose latents a folder holds
+AHEAD = 2  # episodes per core that are decoded, or being decoded, before their turn
+BATCH = {"cpu": 64, "cuda": 512}  # latents encoded at once
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def fingerprint(vae: VAE) -> str:
@@ -30,19 +39,42 @@ def fingerprint(vae: VAE) -> str:
 
 @torch.no_grad()
 def encode_frames(
-    vae: VAE, frames: np.ndarray, bf16: bool, batch: int = 64
+    vae: VAE, frames: np.ndarray, bf16: bool, batch: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """uint8 [1 + nk, H, W, 3] -> latents and alone latents, float16 [1 + n, C, h, w] each."""
     device, k = vae.scale.device, vae.config.k
-    whole = torch.from_numpy(frames[: 1 + (len(frames) - 1) // k * k])
-    x = vae.groups(whole[None].to(device))[0]
-    ends = whole[0::k].to(device)
+    batch = batch or BATCH[device.type]
+    whole = torch.from_numpy(frames[: 1 + (len(frames) - 1) // k * k]).to(device)
+    x, ends = vae.groups(whole[None])[0], whole[0::k]
     latents, alone = [], []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for i in range(0, len(x), batch):
-            latents.append(vae.normalise(vae.encoder(x[i : i + batch])[0]).half().cpu())
-            alone.append(vae.encode_alone(ends[i : i + batch]).half().cpu())
-    return torch.cat(latents).contiguous(), torch.cat(alone).contiguous()
+            latents.append(vae.normalise(vae.encoder(x[i : i + batch])[0]).half())
+            alone.append(vae.encode_alone(ends[i : i + batch]).half())
+    both = torch.cat(latents), torch.cat(alone)
+    return both[0].cpu().contiguous(), both[1].cpu().contiguous()
+
+
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, most: int
+) -> Iterator[Result]:
+    """What `work` makes of each item, in order; threads work ahead of who takes it.
+
+    Args:
+        work: f(item), in one of the threads.
+        items: what it is called with.
+        workers: threads.
+        most: results at once that are being made, or wait to be taken.
+    """
+    left, pool = iter(items), ThreadPoolExecutor(workers)
+    try:
+        waiting = deque(pool.submit(work, item) for item in islice(left, most))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(left, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def encode_all(
@@ -59,7 +91,7 @@ def encode_all(
         vae: the trained one.
         episodes: the dataset.
         indices: the wanted episodes.
-        frames: f(index) -> an episode's frames; asked for what must be encoded only.
+        frames: f(index) -> an episode's frames; asked for what must be encoded only, in several threads at once.
         folder: of the latents.
         bf16: whether the encoder runs in it.
     """
@@ -70,12 +102,18 @@ def encode_all(
         for old in folder.glob("*.safetensors"):
             old.unlink()
         mark.write_text(stamp)
-    out = []
-    for index in tqdm(indices, desc="encode", unit="episode"):
+
+    def look(index: int) -> tuple[Path, str, np.ndarray | None]:
+        """The file of an episode, what was played, and its frames where the file does not have their latents."""
         path = folder / f"episode-{index:06d}.safetensors"
         played = hashlib.sha256(episodes.controls(index).tobytes()).hexdigest()
-        if not holds(path, played):
-            latents, alone = encode_frames(vae, frames(index), bf16)
+        return path, played, None if holds(path, played) else frames(index)
+
+    out, bar = [], tqdm(indices, desc="encode", unit="episode")
+    looked = ahead(look, indices, cores(), AHEAD * cores())
+    for index, (path, played, pixels) in zip(bar, looked, strict=True):
+        if pixels is not None:
+            latents, alone = encode_frames(vae, pixels, bf16)
             state.write(path, {"latents": latents, "alone": alone}, {"controls": played})
         out.append(episode(episodes, index, load_file(path)))
     return out

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aapt_env.model.policy import Policy
+from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam
@@ -38,7 +39,7 @@ class ImitateStage(Stage):
     ):
         super().__init__(name="imitate", modules={"policy": policy})
         self.config, self.policy, self.device = config, policy, device
-        self.frames, self.controls = frames, controls
+        self.frames, self.controls = FrameClips(frames, policy.k, device), controls
         self.latents = np.array([(len(f) - 1) // policy.k for f in frames])
         self.turns = [Turn("policy", (policy,), adam(policy, config.lr), self.losses)]
 
@@ -47,11 +48,10 @@ class ImitateStage(Stage):
         k = self.policy.k
         room = np.maximum(self.latents - 1, 0)
         episodes = dice.pick.choice(len(room), self.config.batch, p=room / room.sum())
-        ends = [k * int(dice.pick.integers(1, self.latents[e])) for e in episodes]
-        pairs = list(zip(episodes, ends, strict=True))
-        frames = np.stack([self.frames[e][t - k + 1 : t + 1] for e, t in pairs])
-        rows = np.stack([self.controls[e][t] for e, t in pairs])
-        return torch.from_numpy(frames).to(self.device), torch.from_numpy(rows).to(self.device)
+        ends = np.array([k * int(dice.pick.integers(1, self.latents[e])) for e in episodes])
+        rows = np.stack([self.controls[e][t] for e, t in zip(episodes, ends, strict=True)])
+        frames = self.frames.at(episodes, ends - k + 1, k)
+        return frames, torch.from_numpy(rows).to(self.device)
 
     def losses(self, batch: tuple[Tensor, Tensor], dice: Dice) -> Losses:
         """One loss."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from aapt_env.device import fixed_shapes
 from aapt_env.train import state
 from aapt_env.train.alarms import Alarm
 from aapt_env.train.dice import Dice
@@ -130,7 +131,8 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
                 rate = (ticks[-1] - ticks[2]) / (len(ticks) - 3)
                 steps = bar.total = max(step + 1, round((run.seconds or 60.0) / rate))
             factor = schedule(step, steps or 10**9, run)
-            metrics = advance(stage, run, step, base, factor, path)
+            with fixed_shapes(run.device):
+                metrics = advance(stage, run, step, base, factor, path)
             step += 1
             bar.update()
             now = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aapt_env.device import fast_bf16
+from aapt_env.device import fast_bf16, fixed_shapes
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.vae import VAE
@@ -41,7 +41,7 @@ def measure(recipe: Recipe, spec: WorldSpec, device: torch.device, deadline: flo
         rng.integers(0, 256, (1 + 24 * recipe.k, spec.height, spec.width, 3), dtype=np.uint8)
         for _ in range(2)
     ]
-    clips = FrameClips(frames, recipe.k)
+    clips = FrameClips(frames, recipe.k, device)
     latents = LatentClips([_noise(spec, 24) for _ in range(4)], device)
     dreamer = Dreamer(vae, latents, length=14, rows=2)
     make = lambda: Generator(sizes, spec.control).to(device)  # noqa: E731
@@ -93,7 +93,8 @@ def _seconds(stage: loop.Stage, device: torch.device, bf16: bool, deadline: floa
     best = float("inf")
     for step in range(3):
         begun = time.monotonic()
-        loop.advance(stage, run, step, base, 0.0, Path())
+        with fixed_shapes(device):
+            loop.advance(stage, run, step, base, 0.0, Path())
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.monotonic() - begun)

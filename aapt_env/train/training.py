@@ -126,10 +126,14 @@ class Training:
         r = self.recipe
         if name == "polish":
             self.load_vae("autoencode")
-        train, held = (FrameClips(self.data.decoded(part), r.k) for part in ("train", "held"))
+        train, held = (self.frame_clips(part) for part in ("train", "held"))
         if name == "polish":
             return PolishStage(r.polish, self.vae, train, held, self.device)
         return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
+
+    def frame_clips(self, part: str) -> FrameClips:
+        """Windows of the frames of the "train" or "held" episodes."""
+        return FrameClips(self.data.decoded(part), self.recipe.k, self.device)
 
     def imitation(self) -> ImitateStage:
         """The stage that clones the player of the recording."""
@@ -207,8 +211,7 @@ class Training:
             ),
         )  # fmt: skip
         if done and name in CODERS:
-            held = FrameClips(self.data.decoded("held"), self.recipe.k)
-            psnr = held_out_psnr(self.vae.eval(), held, self.device)
+            psnr = held_out_psnr(self.vae.eval(), self.frame_clips("held"), self.device)
             ceiling.write_text(json.dumps({"held_out_psnr_db": round(psnr, 3)}))
             print(f"VAE on held-out episodes: {psnr:.2f} dB")
         if done and isinstance(stage, OutcomeStage):

@@ -94,6 +94,20 @@ def test_load_frames_keeps_the_order(dataset, capsys):
     assert "decoded 47 frames" in capsys.readouterr().out
 
 
+def test_load_frames_takes_a_thread_per_core(dataset, monkeypatch):
+    import os
+    import threading
+
+    from aapt_env.data import episodes as module
+
+    assert 1 <= module.cores() <= os.cpu_count()
+    monkeypatch.setattr(module, "cores", lambda: 3)
+    together = threading.Barrier(3, timeout=20)  # broken, unless three are decoded at once
+    monkeypatch.setattr(Episodes, "frames", lambda self, i: np.zeros(together.wait() + 1))
+    loaded = load_frames(Episodes.open(dataset), [0, 1, 2], progress=False)
+    assert sorted(map(len, loaded)) == [1, 2, 3]
+
+
 def test_split_is_stable_and_complete(tmp_path, spec, episode):
     writer = EpisodeWriter(tmp_path, spec, gather_every=0)
     small = {k: v for k, v in episode(1).items() if k != "seed"}

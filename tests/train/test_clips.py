@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from aapt_env.model.vae import VAE, VAEConfig
+from aapt_env.train import clips as clips_module
 from aapt_env.train.clips import EncodedEpisode, FrameClips, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.encode import encode_all, encode_frames
@@ -94,6 +95,52 @@ def test_frames_are_runs_of_one_episode():
     assert set((batch[:, 0, 0, 0, 0] % 5).tolist()) == {1, 3}
     with pytest.raises(ValueError, match="together have 55 frames, fewer than 57; record more"):
         clips.sample(Dice.of(0, "x", 0), 2, 14)
+
+
+def numbered(*lengths):
+    """Episodes of noise of these lengths."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (n, 4, 6, 3), np.uint8) for n in lengths]
+
+
+@pytest.mark.parametrize("lengths", [(30, 8, 17), (5, 7, 1, 6, 9)], ids=["long", "over ends"])
+def test_frames_joined_on_a_device_are_the_same_windows(lengths):
+    frames = numbered(*lengths)
+    lists, joined = (FrameClips(frames, 4, joined=way) for way in (False, True))
+    assert lists.frames is frames and joined.frames.shape == (sum(lengths), 4, 6, 3)
+    for step in range(10):
+        a, b = (clips.sample(Dice.of(0, "x", step), 16, 3) for clips in (lists, joined))
+        assert a.shape == (16, 13, 4, 6, 3) and a.dtype == b.dtype == torch.uint8
+        assert torch.equal(a, b)
+
+
+def test_windows_do_not_share_memory_with_the_joined_frames():
+    frames = numbered(30)
+    clips = FrameClips(frames, 4, joined=True)
+    clips.sample(Dice.of(0, "x", 0), 4, 3).zero_()
+    assert np.array_equal(clips.frames.numpy(), frames[0])
+
+
+def test_frames_are_joined_where_they_take_half_of_a_gpus_free_memory(monkeypatch):
+    frames, gpu = numbered(30, 10), torch.device("cuda")
+    size = sum(f.nbytes for f in frames)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 1000)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 900)
+    for free, fit in ((2 * size - 100, True), (2 * size - 101, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2**40))
+        assert clips_module._fit(frames, gpu) is fit
+    assert not clips_module._fit(frames, torch.device("cpu")) and not clips_module._fit([], gpu)
+
+
+@pytest.mark.gpu
+def test_frames_on_a_gpu_are_the_same_windows():
+    frames = numbered(30, 8, 17)
+    there = FrameClips(frames, 4, "cuda")
+    assert there.frames.is_cuda
+    for clips in (there, FrameClips(frames, 4, "cuda", joined=False)):
+        found = clips.sample(Dice.of(0, "x", 0), 16, 3)
+        assert found.is_cuda
+        assert torch.equal(found.cpu(), FrameClips(frames, 4).sample(Dice.of(0, "x", 0), 16, 3))
 
 
 @pytest.fixture
