@@ -1,9 +1,8 @@
 """What a latent's tokens can see: three roads, one answer.
 
 `Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
-fixed memory (play). All have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`. A fourth, the masked
-pass that goes on from a ring, is in segment.py.
-Tokens of position p see:
+fixed memory (play). All have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`. A fourth, the
+masked pass that goes on from a ring, is in segment.py. Tokens of position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
 

@@ -53,7 +53,7 @@ class Generator(nn.Module):
     def parallel(
         self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, scene: Tensor
     ) -> Tensor:
-        """The velocity at all positions 1 ... T of a clip in one masked pass; scene [B, attributes], the rest as `forward`.
+        """The velocity at all positions of a clip in one masked pass; scene [B, attributes], the rest as `forward`.
 
         Training with real latents goes through here, and so does a rollout that is made once more with gradients. This
         is what `train --compile` compiles.

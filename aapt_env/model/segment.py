@@ -35,7 +35,7 @@ class Segment(Road):
     detached (AAPT v2, section 2.3).
 
     Scene and sink move along with a query once it is W + 2 beyond them. So a query at position p turns by min(p, W + 2)
-    where it looks at them, and by p where it looks at the others. Both turns stand side by side in its features, and the
+    where it looks at them, and by p where it looks at the others. Both turns stand side by side in its features, and
     keys are zero where they are not meant: one product gives both kinds of scores.
     """
 

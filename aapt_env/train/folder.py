@@ -82,7 +82,7 @@ class RunFolder:
             ) from error
         if resume and not self.mark.is_file():
             print(f"{self.path} holds no run yet; this one begins anew")
-        return list(STAGES) if stage is None else [stage]
+        return self.recipe.planned if stage is None else [stage]
 
     def agree(self, resume: bool) -> None:
         """Take over the run's seed, and to resume its budget; raises ValueError where it is of other sizes."""

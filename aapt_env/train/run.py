@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aapt_env.flags import sentence
-from aapt_env.paths import data_dir, run_dir
+from aapt_env.paths import data_dir, find_checkpoint, run_dir
 from aapt_env.train import publish
 from aapt_env.train.recipes import Recipe
 from aapt_env.train.training import Training
@@ -30,6 +30,7 @@ def train(
     compile: bool = False,
     watch: Callable | None = None,
     dry_run: bool = False,
+    vae: str | Path | None = None,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
@@ -47,6 +48,7 @@ def train(
         compile: whether the passes that learn, of generator and critic, go through torch.compile.
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
         dry_run: with recipe `auto`, print the plan and stop.
+        vae: a world, by name or folder, whose VAE a new run's begins with.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
@@ -65,7 +67,8 @@ def train(
         if dry_run:
             return
         budget = recipe.budget
-    training = Training(game, recipe, budget, out, device, seed, compile, watch)
+    origin = find_checkpoint(vae) if vae is not None else None
+    training = Training(game, recipe, budget, out, device, seed, compile, watch, origin)
     folder = training.folder
     names = folder.plan(stage, resume)
     if not training.open_data(data, deadline):

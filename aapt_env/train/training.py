@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aapt_env import checkpoint
 from aapt_env.device import fast_bf16, pick
 from aapt_env.games import control_mask
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
-from aapt_env.model.vae import VAE
+from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.train import loop, pilot, state
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
@@ -32,7 +33,7 @@ from aapt_env.train.pilot import Pilot
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
-GENERATED = STAGES[1:5]  # stages whose weights can play
+GENERATED = STAGES[2:6]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
 
 
@@ -51,8 +52,9 @@ class Training:
         seed: int,
         compile: bool = False,
         watch: Callable | None = None,
+        vae: Path | None = None,
     ):
-        self.watch = watch
+        self.watch, self.origin = watch, vae
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
         self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
         self.checkpoint = out / "checkpoint"
@@ -67,8 +69,20 @@ class Training:
         self.data = found
         self.spec, self.sizes, coder = self.recipe.sizes(found.episodes.spec)
         torch.manual_seed(self.folder.seed)
-        self.vae = VAE(coder).to(self.device)
+        self.vae = self.begun_vae(coder).to(self.device)
         return True
+
+    def begun_vae(self, coder: VAEConfig) -> VAE:
+        """A new VAE, or that of a world trained before. Raises ValueError: its sizes are not the recipe's."""
+        if self.origin is None:
+            return VAE(coder)
+        made = checkpoint.read(self.origin).vae.train().requires_grad_(True)
+        if made.config != coder:
+            raise ValueError(
+                f"the VAE in {self.origin} is {made.config}; recipe {self.recipe.name!r} wants {coder}: "
+                "leave out --vae, or choose a recipe of its sizes"
+            )
+        return made
 
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
@@ -89,6 +103,8 @@ class Training:
             for part, indices in data.indices.items()
         }
         data.forget()
+        if self.folder.complete("polish"):  # the encoder is the same, and pictures are as they will be
+            self.load_vae("polish")
         self.clips = LatentClips(encoded["train"], self.device)
         self.held = LatentClips(encoded["held"], self.device)
         obeyed = self.watch(self.spec, self.device) if self.watch else None

@@ -43,6 +43,8 @@ class Train:
     """Of weights, noise and the order of clips."""
     compile: bool = False
     """torch.compile for generator and critic: a minute of compiling per stage, then faster; needs a C++ compiler."""
+    vae: Annotated[str | None, unless("a new one", "WORLD")] = None
+    """A world, by name or folder, with whose VAE a new run begins: of another size of frames, or of a game alike."""
     dry_run: bool = False
     """With --recipe auto: print the plan and what to expect of it, and stop."""
 

@@ -250,11 +250,12 @@ def test_a_segment_goes_on_from_a_ring_as_a_growing_cache_does(age, scenes):
         growing = GrowingCache(made.trunk.rope, made.trunk.scene(scene), config.window)
         forced(made, growing, latents, noise[:, :age], controls[:, :age])
     outs = [resume(made, latents, controls, noise, Memory.of(ring, age))]
-    outs += [
-        forced(made, growing.detach(), latents[:, age:], noise[:, now], controls[:, now])
-    ]
+    outs += [forced(made, growing.detach(), latents[:, age:], noise[:, now], controls[:, now])]
     torch.testing.assert_close(outs[0], outs[1], rtol=0, atol=1e-10)
-    grads = [torch.autograd.grad(out.square().sum(), list(made.parameters()), allow_unused=True) for out in outs]
+    grads = [
+        torch.autograd.grad(out.square().sum(), list(made.parameters()), allow_unused=True)
+        for out in outs
+    ]
     for name, a, b in zip(dict(made.named_parameters()), *grads, strict=True):
         assert (a is None) == (b is None), name
         if a is not None:
@@ -276,4 +277,6 @@ def test_a_segment_does_not_look_ahead_nor_past_the_window():
             return resume(made, latents, controls, other, memory)
 
         moved = (after(8) - after(slice(0, 0))).abs().amax(dim=(0, 2, 3, 4)) > 0
-    assert moved.tolist() == [False] * 3 + [True] * 4, "position 9 is seen by itself and the W = 3 after it"
+    assert moved.tolist() == [False] * 3 + [True] * 4, (
+        "position 9 is seen by itself and the W = 3 after it"
+    )

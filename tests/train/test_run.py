@@ -122,7 +122,7 @@ def test_resume_of_a_complete_run_changes_nothing(again, capsys):
     out, go = again
     before = {p: p.read_bytes() for p in out.rglob("*.safetensors")}
     go(resume=True)
-    assert "trained autoencode, diffusion" in capsys.readouterr().out
+    assert "trained autoencode, polish, diffusion" in capsys.readouterr().out
     assert {p: p.read_bytes() for p in out.rglob("*.safetensors")} == before
 
 
