@@ -144,7 +144,7 @@ def make_held(
 ) -> gym.Env:
     """`make_game` at the dream's rhythm: one step is one latent, with all its frames in `info["frames"]`."""
     env = make_game(name, height, width, device)
-    return env if name.startswith("dream:") else HoldControl(env, k)
+    return env if name.startswith("dream:") else HoldControl(env, k, name)
 
 
 def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
@@ -220,11 +220,13 @@ class HoldControl(gym.Wrapper):
     Args:
         env: a game at frame rhythm, observations uint8 [H, W, 3].
         k: frames per latent.
+        name: of the game, where another one shall be made of it.
     """
 
-    def __init__(self, env: gym.Env, k: int = 4):
+    def __init__(self, env: gym.Env, k: int = 4, name: str | None = None):
         super().__init__(env)
-        self.k = k
+        self.k, self.name = k, name
+        self._second: HoldControl | None = None
         self.frame_fps = max(1, round(env.metadata.get("render_fps") or 24))
         self.metadata = {**env.metadata, "render_fps": max(1, round(self.frame_fps / k))}
 
@@ -247,6 +249,30 @@ class HoldControl(gym.Wrapper):
         frames += [frames[-1]] * (self.k - real)
         info = {**info, "frames": np.stack(frames), "rewards": rewards, "frames_real": real}
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
+
+    def second(self) -> HoldControl:
+        """The same game once more, for whoever plays in both: made when first asked for, closed with this one.
+
+        Where a game says what its `smallest` size is, it has that; where it has a switch `drawn`, it draws nothing
+        but its first frame, since whoever plays it sees its state.
+        """
+        if self._second is None:
+            assert self.name is not None, "a game without a name cannot be made twice"
+            height, width, _ = self.observation_space.shape or (64, 64, 3)
+            smallest = getattr(self.unwrapped, "smallest", None)
+            if isinstance(smallest, int):
+                height = width = smallest
+            game = make_game(self.name, height, width)
+            if getattr(game.unwrapped, "drawn", None) is True:
+                game.unwrapped.drawn = False
+            self._second = HoldControl(game, self.k, self.name)
+        return self._second
+
+    def close(self) -> None:
+        """Close the game, and the second one."""
+        if self._second is not None:
+            self._second.close()
+        super().close()
 
 
 def replayable(name: str) -> bool:

@@ -18,7 +18,7 @@ class Twin:
     """
 
     def __init__(self, game: gym.Env, spec: WorldSpec):
-        self.game = HoldControl(game, spec.k)
+        self.game = HoldControl(game, spec.k, spec.game)
         self.control = spec.control
         self.frames = np.zeros((1, 1, 1, 3), np.uint8)  # [F, H, W, 3] of the last step
         self.info: dict = {}  # the game's own, of the last step

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.games import load_entry, load_own
+from aapt_env.data.elsewhere import Elsewhere
+from aapt_env.games import HoldControl, load_entry, load_own
 from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents
@@ -122,29 +123,42 @@ def load(policy: str, env: gym.Env) -> Callable:
     """The factory of a policy: `factory(seed) -> policy`.
 
     Args:
-        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `echo` (the same with
-            `Echo`), `random`, or `module:function`, a factory of yours; the current folder is searched first.
+        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `echo` and
+            `elsewhere` (the same in `Echo` and in `Elsewhere`), `random`, or `module:function`, a factory of yours;
+            the current folder is searched first.
         env: the game.
 
     Raises:
-        ValueError: there is no such policy; says which there are.
+        ValueError: there is no such policy, or not for this game; says which there are.
     """
     if policy == "random":
         return functools.partial(RandomControl, ControlSpec.of(env))
-    if policy in ("scripted", "echo"):
+    if policy in ("scripted", "echo", "elsewhere"):
         own = _own(env)
         if own is None:
             raise ValueError(
                 f"policy {policy!r}: {type(env.unwrapped).__name__} has no scripted policy of its own; "
                 "use 'random', or 'module:function' for one of yours"
             )
+        if policy == "elsewhere":
+            return functools.partial(Elsewhere, own, _with_second(env))
         return own if policy == "scripted" else functools.partial(Echo, own)
     if ":" not in policy:
         raise ValueError(
-            f"unknown policy {policy!r}; expected 'scripted', 'echo', 'random' or 'module:function', a "
-            "function of yours that takes a seed and returns a policy; several joined by '+' take turns"
+            f"unknown policy {policy!r}; expected 'scripted', 'echo', 'elsewhere', 'random' or 'module:function', "
+            "a function of yours that takes a seed and returns a policy; several joined by '+' take turns"
         )
     return load_own(policy)
+
+
+def _with_second(env: gym.Env) -> HoldControl:
+    """A game that can be made once more. Raises ValueError: a dream, or one that does not know its name."""
+    if not isinstance(env, HoldControl) or env.name is None:
+        raise ValueError(
+            "policy 'elsewhere' plays a second game beside the first, and only a game that is made by its name can "
+            "be made twice, no dream; use 'echo'"
+        )
+    return env
 
 
 def _own(env: gym.Env) -> Callable | None:

@@ -98,9 +98,9 @@ def record(
         out: folder of the dataset.
         frames: RGB frames in all, reached with whole episodes: the last one may run over. 200,000 by default.
         workers: processes that play at once.
-        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `random`,
-            `module:function` (see `policies`), or several joined by "+". By default scripted, or random where there
-            is none.
+        policy: `scripted` (the game's own; of a dream, the player that its checkpoint carries), `echo`,
+            `elsewhere`, `random`, `module:function` (see `policies.load`), or several joined by "+". By default
+            scripted, or random where there is none.
         seed: base seed; episode i's own seed is derived from it and i.
         height: pixels, a multiple of 8.
         width: pixels, a multiple of 8.

@@ -102,7 +102,13 @@ class Simulator(Game):
 
     It names in `kept` the attributes that change during an episode, and overrides `_enter` and `_start` instead of
     `_begin`.
+
+    Attributes:
+        drawn: False for whoever plays by the state alone and wants to be fast: every step then shows again what the
+            reset showed.
     """
+
+    drawn = True
 
     kept: tuple[str, ...] = ()
     place: tuple[int, dict[str, str]] | None = None  # seed and scene of the place it is in
@@ -129,6 +135,11 @@ class Simulator(Game):
     def _start(self, rng: np.random.Generator) -> None:
         """Draw all that moves."""
         raise NotImplementedError
+
+    def _observe(self) -> np.ndarray:
+        if self.drawn or self.frame == 0 or self.image is None:
+            return super()._observe()
+        return self.image.copy()
 
     def clone_state(self, include_rng: bool = True) -> dict[str, Any]:
         """Everything that decides the future, small and picklable.

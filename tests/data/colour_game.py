@@ -55,3 +55,12 @@ def always_red(seed):
 
 gym.register("Colour-v0", Colour)
 gym.register("SlowColour-v0", Colour, kwargs={"pause": 0.002})
+
+
+class Driven(Colour):
+    """The same with a player of its own."""
+
+    driver_entry = "colour_game:Stepper"
+
+
+gym.register("Driven-v0", Driven)

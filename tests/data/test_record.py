@@ -259,7 +259,9 @@ def test_a_policy_in_the_current_folder(record_colour, tmp_path, monkeypatch):
     ("policy", "message"),
     [
         ("scripted", "no scripted policy of its own; use 'random'"),
-        ("expert", "expected 'scripted', 'echo', 'random' or 'module:function'"),
+        ("echo", "no scripted policy of its own; use 'random'"),
+        ("elsewhere", "no scripted policy of its own; use 'random'"),
+        ("expert", "expected 'scripted', 'echo', 'elsewhere', 'random' or 'module:function'"),
         ("nowhere_to_be:found", "no module 'nowhere_to_be'"),
         ("colour_game:nobody", "has no 'nobody'"),
         (".colour_game:always_red", "expected 'module:name'"),
