@@ -182,7 +182,7 @@ def h100() -> Recipe:
             share=0.22,
             batch=64,
             length=16,
-            leads=(0, 16, 32, 64),
+            leads=(0, 16, 32, 56),
             overlap=6,
             penalty=50.0,
             penalised=1 / 16,
