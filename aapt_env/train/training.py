@@ -103,7 +103,9 @@ class Training:
             for part, indices in data.indices.items()
         }
         data.forget()
-        if self.folder.complete("polish"):  # the encoder is the same, and pictures are as they will be
+        if self.folder.complete(
+            "polish"
+        ):  # the encoder is the same, and pictures are as they will be
             self.load_vae("polish")
         self.clips = LatentClips(encoded["train"], self.device)
         self.held = LatentClips(encoded["held"], self.device)
@@ -193,14 +195,14 @@ class Training:
         return made
 
     def hasten(self, generator: Generator, critic: Critic | None = None) -> None:
-        """Compile the masked passes that learn, where that is wanted.
+        """Compile the masked passes that learn, where that is wanted: a block, which is six times in a trunk.
 
         In place: names of weights stay. The average that plays was copied before, and has its own plain passes.
         """
         if self.compile:
-            generator.parallel = torch.compile(generator.parallel, dynamic=False)
-            if critic is not None:
-                critic.compile(dynamic=False)
+            for trunk in (generator.trunk, *([critic.trunk] if critic else [])):
+                for block in trunk.blocks:
+                    block.masked = torch.compile(block.masked, dynamic=False)
 
     def pilot(self) -> Pilot:
         """Who plays in rollouts; cloned from the recordings once per run."""
