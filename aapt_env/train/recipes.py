@@ -176,11 +176,11 @@ def h100() -> Recipe:
         diffusion=Diffusion(share=0.38, batch=64, length=16, lr=8e-4, shift=6.0),
         consistency=Consistency(share=0.0),
         adversarial=Adversarial(
-            share=0.2, begin="diffusion", batch=64, length=16, penalised=1 / 16, keep=0.5
+            share=0.2, begin="diffusion", batch=32, length=16, penalised=1 / 16, keep=0.5
         ),
         long=Adversarial(
             share=0.22,
-            batch=64,
+            batch=32,
             length=16,
             leads=(0, 16, 32, 56),
             overlap=6,
