@@ -158,7 +158,7 @@ def tiny() -> Recipe:
 
 
 def h100() -> Recipe:
-    """A 128x128 world in ten minutes on one H100, recording on its 16 cores included; --compile makes the most of it.
+    """A 128x128 world, for one H100 and minutes: docs/speed.md has what a stage takes there.
 
     Consistency is left out, since the adversarial stage begins with the diffusion weights; a player can be cloned
     anywhere (`--stage imitate`).
