@@ -40,7 +40,7 @@ def pick(name: str | torch.device = "auto") -> torch.device:
 
 
 def numbered(device: torch.device) -> torch.device:
-    """The same; of "cuda" the one that torch would take. It is not woken for that: a forked process could not use it."""
+    """The same; of "cuda" the one that torch would take. Not woken for that: a forked process could not use it."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)
