@@ -18,7 +18,9 @@ from torch import Tensor
 
 from aapt_env.model.rope import Rope, Turn, rotate, turn
 
-KV = list[tuple[Tensor, Tensor]]  # per layer: keys (not rotated), values [B, heads, n, d]
+KeyValue = tuple[Tensor, Tensor]  # keys (not rotated), values [B, heads, n, d]
+KV = list[KeyValue]  # per layer
+Turns = tuple[Turn, Turn]  # of a clip's tokens, of the scene's
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 
@@ -68,11 +70,20 @@ class Clip(Road):
         hidden = torch.nn.functional.pad(hidden, (self.scene[0][0].shape[2], 0))
         return torch.zeros(hidden.shape, device=like.device).masked_fill(hidden, -torch.inf)
 
+    def at(self, layer: int) -> tuple[KeyValue, Turns, Tensor | None]:
+        """What `join` and attention need in a layer: scene, turns, bias."""
+        return self.scene[layer], (self.turn, self.scene_turn), self.bias
+
     def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
         """Put the scene before the clip."""
-        scene_k, scene_v = self.scene[layer]
-        keys = torch.cat([rotate(scene_k, self.scene_turn), rotate(k, self.turn)], dim=2)
-        return keys, torch.cat([scene_v, v], dim=2), self.bias
+        scene, turns, bias = self.at(layer)
+        return *join(scene, turns, k, v), bias
+
+
+def join(scene: KeyValue, turns: Turns, k: Tensor, v: Tensor) -> KeyValue:
+    """Keys, turned, and values of the scene and then of a clip: [B, heads, S + T*N, d] each."""
+    keys = torch.cat([rotate(scene[0], turns[1]), rotate(k, turns[0])], dim=2)
+    return keys, torch.cat([scene[1], v], dim=2)
 
 
 class GrowingCache(Road):

@@ -11,8 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from aapt_env.controls import check_maps, encoder
-from aapt_env.model.cache import KV, Clip, Scene
-from aapt_env.model.rope import Rope
+from aapt_env.model.cache import KV, Clip, KeyValue, Scene, Turns, join
+from aapt_env.model.rope import Rope, rotate
 from aapt_env.spec import ControlSpec
 
 
@@ -87,23 +87,42 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
         """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the roads of cache.py."""
-        modulation = (modulation + self.table.to(modulation.dtype))[:, :, :, None]
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(2)
-        x = x + gate_a * self.attention(modulate(x, shift_a, scale_a), seen)
-        hidden = modulate(x, shift_m, scale_m).to(self.table.dtype)
-        hidden = F.gelu(self.up(hidden))
-        return x + gate_m * self.down(hidden)
+        if isinstance(seen, Clip):
+            return self.masked(x, modulation, *seen.at(self.layer))
+        before, after = self.parts(modulation)
+        q, k, v = self.project(x, *before)
+        keys, values, bias = seen.append(self.layer, k, v)
+        return self.settle(x, attend(seen.ask(q), keys, values, bias), *after)
 
-    def attention(self, x: Tensor, seen) -> Tensor:
-        """[B, T, n, D] -> the same shape."""
-        length = x.shape[1]
-        qkv = self.qkv(x.to(self.table.dtype))
+    def masked(
+        self, x: Tensor, modulation: Tensor, scene: KeyValue, turns: Turns, bias: Tensor | None
+    ) -> Tensor:
+        """`forward` over a clip, of tensors alone: the unit that `train --compile` compiles, once for all blocks."""
+        before, after = self.parts(modulation)
+        q, k, v = self.project(x, *before)
+        keys, values = join(scene, turns, k, v)
+        return self.settle(x, attend(rotate(q, turns[0]), keys, values, bias), *after)
+
+    def parts(self, modulation: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """[B, T, 6, D] -> (shift, scale) before attention; gate after it, shift, scale and gate of the MLP."""
+        parts = (modulation + self.table.to(modulation.dtype))[:, :, :, None].unbind(2)
+        return parts[:2], parts[2:]
+
+    def project(self, x: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, T*n, d] of x [B, T, n, D]; not turned yet."""
+        qkv = self.qkv(modulate(x, shift, scale).to(self.table.dtype))
         qkv = rearrange(qkv, "b t n (three h d) -> three b h (t n) d", three=3, h=self.heads)
         q, k, v = qkv.unbind(0)
-        q, k = rms(q, self.query_norm.weight), rms(k, self.key_norm.weight)
-        keys, values, bias = seen.append(self.layer, k, v)  # [B, heads, n_seen, d]
-        y = attend(seen.ask(q), keys, values, bias)
-        return self.out(rearrange(y, "b h (t n) d -> b t n (h d)", t=length))
+        return rms(q, self.query_norm.weight), rms(k, self.key_norm.weight), v
+
+    def settle(
+        self, x: Tensor, y: Tensor, gate: Tensor, shift: Tensor, scale: Tensor, last: Tensor
+    ) -> Tensor:
+        """Add what attention found, y [B, heads, T*n, d], and then the MLP to x [B, T, n, D]."""
+        x = x + gate * self.out(rearrange(y, "b h (t n) d -> b t n (h d)", t=x.shape[1]))
+        hidden = modulate(x, shift, scale).to(self.table.dtype)
+        hidden = F.gelu(self.up(hidden))
+        return x + last * self.down(hidden)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -197,8 +197,8 @@ class AdversarialStage(Stage):
         """
         n = len(parts)
         latents, controls = (torch.cat(part) for part in zip(*parts, strict=True))
-        critic = self.critic.forward if plain else self.critic
-        logits = critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
+        with torch.compiler.set_stance("force_eager" if plain else "default"):
+            logits = self.critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
         split = {h: x.chunk(n) for h, x in cut.items()}
         return [{h: split[h][i] for h in split} for i in range(n)]

@@ -30,7 +30,7 @@ def train(
     compile: bool = False,
     watch: Callable | None = None,
     dry_run: bool = False,
-    vae: str | Path | None = None,
+    begin_with: str | Path | None = None,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
@@ -48,7 +48,8 @@ def train(
         compile: whether the passes that learn, of generator and critic, go through torch.compile.
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
         dry_run: with recipe `auto`, print the plan and stop.
-        vae: a world, by name or folder, whose VAE a new run's begins with.
+        begin_with: a world, by name or folder, with whose networks a new run begins: the VAE, and the generator where
+            it is as large. A run that begins with `stage` diffusion takes that VAE as it is.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
@@ -67,7 +68,7 @@ def train(
         if dry_run:
             return
         budget = recipe.budget
-    origin = find_checkpoint(vae) if vae is not None else None
+    origin = find_checkpoint(begin_with) if begin_with is not None else None
     training = Training(game, recipe, budget, out, device, seed, compile, watch, origin)
     folder = training.folder
     names = folder.plan(stage, resume)

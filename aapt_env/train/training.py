@@ -52,9 +52,9 @@ class Training:
         seed: int,
         compile: bool = False,
         watch: Callable | None = None,
-        vae: Path | None = None,
+        origin: Path | None = None,
     ):
-        self.watch, self.origin = watch, vae
+        self.watch, self.origin = watch, origin
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
         self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
         self.checkpoint = out / "checkpoint"
@@ -73,15 +73,28 @@ class Training:
         return True
 
     def begun_vae(self, coder: VAEConfig) -> VAE:
-        """A new VAE, or that of a world trained before. Raises ValueError: its sizes are not the recipe's."""
+        """A new VAE, or that of the world to begin with. Raises ValueError: its sizes are not the recipe's."""
         if self.origin is None:
             return VAE(coder)
         made = checkpoint.read(self.origin).vae.train().requires_grad_(True)
         if made.config != coder:
             raise ValueError(
                 f"the VAE in {self.origin} is {made.config}; recipe {self.recipe.name!r} wants {coder}: "
-                "leave out --vae, or choose a recipe of its sizes"
+                "leave out --begin-with, or choose a recipe of its sizes"
             )
+        return made
+
+    def begun_generator(self) -> Generator:
+        """A new generator, with the weights of the world to begin with where that one is as large."""
+        made = self.generator()
+        if self.origin is None:
+            return made
+        theirs = checkpoint.read(self.origin).generator
+        shapes, wanted = ({n: v.shape for n, v in g.state_dict().items()} for g in (theirs, made))
+        if theirs.config == made.config and shapes == wanted:
+            made.load_state_dict(theirs.state_dict())
+        else:
+            print(f"the generator in {self.origin} is of other sizes; a new one is trained")
         return made
 
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
@@ -96,6 +109,8 @@ class Training:
         """Encode every episode once, with the trained VAE, and make the dreamer."""
         if hasattr(self, "clips"):
             return
+        if self.origin is not None and not self.folder.state_of("autoencode").is_file():
+            self.take_vae()
         self.load_vae("autoencode")
         data, folder = self.data, self.folder.path / "latents"
         encoded = {
@@ -103,13 +118,21 @@ class Training:
             for part, indices in data.indices.items()
         }
         data.forget()
-        # After polishing the encoder is the same, and pictures are as they will be.
-        if self.folder.complete("polish"):
+        if self.folder.complete(
+            "polish"
+        ):  # the encoder is the same, and pictures are as they will be
             self.load_vae("polish")
         self.clips = LatentClips(encoded["train"], self.device)
         self.held = LatentClips(encoded["held"], self.device)
         obeyed = self.watch(self.spec, self.device) if self.watch else None
         self.dreamer = Dreamer(self.vae, self.held, obeyed=obeyed)
+
+    def take_vae(self) -> None:
+        """Make the VAE of the world to begin with this run's own, as it is: its stages were left out."""
+        for stage in CODERS:
+            path = self.folder.state_of(stage)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            state.save(path, {"vae": self.vae}, {}, {"stage": stage, "step": 1, "steps": 1})
 
     def load_vae(self, stage: str) -> None:
         """The VAE as a stage left it: autoencode, or polish, whose encoder and latents are the same."""
@@ -125,7 +148,7 @@ class Training:
             return self.imitation()
         self.latents()
         if name == "diffusion":
-            made = DiffusionStage(r.diffusion, self.generator(), self.clips, self.dreamer)
+            made = DiffusionStage(r.diffusion, self.begun_generator(), self.clips, self.dreamer)
             self.hasten(made.generator)
             return made
         if name == "consistency":
@@ -194,14 +217,14 @@ class Training:
         return made
 
     def hasten(self, generator: Generator, critic: Critic | None = None) -> None:
-        """Compile the masked passes that learn, where that is wanted.
+        """Compile the masked passes that learn, where that is wanted: a block, which is six times in a trunk.
 
         In place: names of weights stay. The average that plays was copied before, and has its own plain passes.
         """
         if self.compile:
-            generator.parallel = torch.compile(generator.parallel, dynamic=False)
-            if critic is not None:
-                critic.compile(dynamic=False)
+            for trunk in (generator.trunk, *([critic.trunk] if critic else [])):
+                for block in trunk.blocks:
+                    block.masked = torch.compile(block.masked, dynamic=False)
 
     def pilot(self) -> Pilot:
         """Who plays in rollouts; cloned from the recordings once per run."""

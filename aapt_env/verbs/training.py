@@ -43,8 +43,9 @@ class Train:
     """Of weights, noise and the order of clips."""
     compile: bool = False
     """torch.compile for generator and critic: a minute of compiling per stage, then faster; needs a C++ compiler."""
-    vae: Annotated[str | None, unless("a new one", "WORLD")] = None
-    """A world, by name or folder, with whose VAE a new run begins: of another size of frames, or of a game alike."""
+    begin_with: Annotated[str | None, unless("new ones", "WORLD")] = None
+    """A world, by name or folder, with whose networks a new run begins: its VAE, for frames of any size, and its
+    generator where that is as large. With --stage diffusion the VAE is taken as it is."""
     dry_run: bool = False
     """With --recipe auto: print the plan and what to expect of it, and stop."""
 

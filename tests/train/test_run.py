@@ -77,6 +77,35 @@ def test_the_checkpoint_is_the_last_generator_and_says_how_it_came_about(trained
         assert torch.equal(value, state[f"module/ema/{name}"].bfloat16().float()), name
 
 
+def test_a_run_begins_with_the_networks_of_another_world(
+    trained, rolling, dataset, small, tmp_path
+):
+    """The VAE as it is, where its stage is left out; the generator where it is as large, a new one where not."""
+    theirs = checkpoint.read(trained / "checkpoint")
+    settings = dict(data=dataset, device="cpu", begin_with=trained)
+    train(rolling, small(), stage="diffusion", out=tmp_path / "run", **settings)
+    made = checkpoint.read(tmp_path / "run/checkpoint")
+    assert same(made.vae.state_dict(), theirs.vae.state_dict())
+    for name, value in weights(tmp_path / "run", "diffusion").items():
+        if name.startswith("module/generator/"):
+            mine = theirs.generator.state_dict()[name.removeprefix("module/generator/")]
+            assert (value - mine).abs().max() < 5e-3, f"{name}: two updates away from theirs"
+    train(rolling, small(), resume=True, out=tmp_path / "run", **settings)
+    assert stage_of(tmp_path / "run") == "long"
+
+
+def test_a_larger_generator_begins_anew_and_another_vae_is_refused(
+    trained, rolling, dataset, small, tmp_path, capsys
+):
+    settings = dict(data=dataset, device="cpu", begin_with=trained, stage="diffusion")
+    wider = dataclasses.replace(small(), dim=48)
+    train(rolling, wider, out=tmp_path / "run", **settings)
+    assert "of other sizes; a new one is trained" in capsys.readouterr().out
+    other = dataclasses.replace(small(), decoder=(8, 24))
+    with pytest.raises(ValueError, match="leave out --begin-with, or choose a recipe of its sizes"):
+        train(rolling, other, out=tmp_path / "other", **settings)
+
+
 def test_starts_are_places_in_held_out_episodes(trained, dataset):
     from aapt_env.data.episodes import Episodes
 
@@ -252,7 +281,7 @@ def test_latents_of_another_vae_are_made_anew(again, trained):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (dict(stage="gild"), "unknown stage 'gild'; the recipe has autoencode, diffusion"),
+        (dict(stage="gild"), "unknown stage 'gild'; the recipe has autoencode, polish, diffusion"),
         (dict(recipe="tpu"), "unknown recipe 'tpu'; there are"),
         (dict(device="cuda"), "device cuda: torch .* sees no CUDA GPU; use cpu or auto"),
         (dict(recipe="h100"), "has frames of 64x64 with k=4; recipe 'h100' wants 128x128"),
