@@ -125,6 +125,7 @@ def test_train_passes_every_flag_on(calls):
         device="auto",
         seed=0,
         compile=True,
+        begin_with=None,
         dry_run=False,
         watch="watcher",
     )

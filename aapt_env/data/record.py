@@ -167,7 +167,7 @@ def _check(
 
 @contextlib.contextmanager
 def _gathered(writer: EpisodeWriter) -> Iterator[None]:
-    """However the recording ends, other tools can read what there is; what fails before the first episode leaves none."""
+    """However it ends, other tools can read what there is; what fails before the first episode leaves nothing."""
     try:
         yield
     except BaseException as error:
