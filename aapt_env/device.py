@@ -15,13 +15,13 @@ if hasattr(
 
 
 def pick(name: str | torch.device = "auto") -> torch.device:
-    """A torch device: auto, cpu, cuda or cuda:N.
+    """A torch device: auto, cpu, cuda or cuda:N. A GPU comes with its number, as in what tensors on it say.
 
     Raises:
         ValueError: CUDA is asked for and there is none of that number, or the name is unknown.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
@@ -36,7 +36,14 @@ def pick(name: str | torch.device = "auto") -> torch.device:
         raise ValueError(
             f"device {name}: there are {torch.cuda.device_count()} GPUs, counted from cuda:0"
         )
-    return device
+    return numbered(device)
+
+
+def numbered(device: torch.device) -> torch.device:
+    """The same; of "cuda" the one that torch would take. Not woken for that: a forked process could not use it."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", torch.cuda.current_device() if torch.cuda.is_initialized() else 0)
 
 
 def current(device: torch.device) -> contextlib.AbstractContextManager:

@@ -125,6 +125,7 @@ def test_train_passes_every_flag_on(calls):
         device="auto",
         seed=0,
         compile=True,
+        begin_with=None,
         dry_run=False,
         watch="watcher",
     )
@@ -294,9 +295,11 @@ VERBS = ["record", "import", "replay", "export", "train", "ship", "push", "pull"
 
 @pytest.mark.parametrize("line", ["train driving --budget abc", "record driving --time-limit 5"])
 def test_a_bad_value_is_told_by_what_was_expected_and_nothing_else(calls, capsys, line):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as stop:
         cli.main(line.split())
     said = capsys.readouterr().err
+    assert stop.value.code == 2 and line.split()[2] in said
+    assert "such as 90s, 9m," in said and f"got {line.split()[3]!r}" in said
     assert "expected a time with its unit" in said and "lambda" not in said and "None" not in said
 
 

@@ -8,7 +8,20 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick() == pick("cpu") == pick(torch.device("cpu")) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert pick() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick() == torch.device("cuda:0")
+
+
+def test_a_gpu_has_its_number_as_its_tensors_say(monkeypatch):
+    """torch.cuda.set_device wants one, and a tensor's cuda:0 is not equal to cuda."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: pytest.fail("woken"))
+    assert pick("cuda") == pick(torch.device("cuda")) == pick() == torch.device("cuda:0")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert pick("cuda") == pick("auto") == torch.device("cuda:1")
+    assert pick("cuda:0") == torch.device("cuda:0")
 
 
 @pytest.mark.parametrize("name", ["tpu", "mps", "meta", "", "cuda:x", None])

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+OURS = ("meta", "data", "videos", "latents")  # folders of a dataset
 FORMAT = 1  # of what is ours in meta/
 CHUNK = 1000  # files per folder
 IMAGE = "observation.image"
@@ -76,6 +77,30 @@ def all_or_nothing(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def vacant(root: Path) -> None:
+    """Raises ValueError unless a dataset can begin here: nothing is there, or what a killed recorder left of one."""
+    there = sorted(path for path in root.iterdir() if not _hidden(path)) if root.is_dir() else []
+    if any(path.name != "meta" or not all(map(_hidden, path.glob("*"))) for path in there):
+        names = ", ".join(path.name for path in there[:3]) + (", ..." if len(there) > 3 else "")
+        raise ValueError(
+            f"{root} holds no dataset, and is not empty (it has {names}); expected a new or empty folder, or a "
+            "dataset to add to: give another folder"
+        )
+
+
+def _hidden(path: Path) -> bool:
+    """Of no account: half-written files, and what file systems keep for themselves."""
+    return path.name.startswith(".") or path.name == "lost+found"
+
+
+def clear(root: Path) -> None:
+    """Delete a dataset without episodes, its folder too where nothing else is in it; as far as it can be deleted."""
+    for name in OURS:
+        shutil.rmtree(root / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        root.rmdir()
 
 
 def sweep(root: Path) -> None:

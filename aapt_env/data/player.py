@@ -7,6 +7,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -14,14 +15,16 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 
+import cv2
 import gymnasium as gym
 import numpy as np
 
 from aapt_env.data import policies
 from aapt_env.data.episodes import read_head
 from aapt_env.data.writer import EpisodeWriter
+from aapt_env.flags import sentence
 from aapt_env.games import make_held
-from aapt_env.spec import WorldSpec
+from aapt_env.spec import ControlSpec, WorldSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +86,21 @@ class Player:
 
         Raises:
             Halted: the recording was stopped in mid-episode.
-            ValueError: the checkpoint is no longer the recipe's.
+            ValueError: the checkpoint is no longer the recipe's, or the policy fails.
         """
         self._check()
         game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
         name = self._policies[index % len(self._policies)]
-        policy = policies.load(name, self.env)(policy_seed)
         env, dream = self.env, self.env.unwrapped
+        control = self.writer.spec.control
+        with asking(name, control):
+            policy = policies.load(name, env)(policy_seed)
         obs, info = env.reset(seed=game_seed)
         extras = {"game": self.recipe.game, "policy_seed": policy_seed, **told_of_dream(env, info)}
-        scene, control, k = info.get("scene", {}), self.writer.spec.control, self.recipe.k
-        if hasattr(policy, "reset"):
-            policy.reset(dream)
+        scene, k = info.get("scene", {}), self.recipe.k
+        with asking(name, control):
+            if hasattr(policy, "reset"):
+                policy.reset(dream)
         frames, rows, rewards = [info["frames"]], [], []
         latents = [dream.latent] if self.recipe.with_latents else []
         over = terminated = truncated = False
@@ -102,8 +108,9 @@ class Player:
         while not over and len(rows) < most:
             if self.halted():
                 raise Halted
-            action = policy(obs, info)
-            rows.append(control.to_row(action))
+            with asking(name, control):
+                action = policy(obs, info)
+                rows.append(control.to_row(action))
             obs, reward, terminated, truncated, info = env.step(action)
             frames.append(info["frames"])
             rewards.append(paid(reward, info, k))
@@ -134,6 +141,19 @@ class Player:
                 f"the checkpoint of {self.recipe.game} is now {now}, the recording was begun with "
                 f"{self.recipe.checkpoint}; record a copy of it that no training changes: dream:FOLDER"
             )
+
+
+@contextlib.contextmanager
+def asking(name: str, control: ControlSpec) -> Iterator[None]:
+    """A policy is a stranger's code: whatever goes wrong in it becomes one ValueError, which says what is expected."""
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(
+            f"policy {name!r} failed: {kind}{sentence(error)}; expected a function that takes a seed and returns a "
+            f"policy, (observation, info) -> an action of {control.action_space()}; AAPT_DEBUG=1 shows where it failed"
+        ) from error
 
 
 def told_of_dream(env: gym.Env, info: dict) -> dict:
@@ -238,9 +258,18 @@ def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    one_thread()
     env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
     spec, _ = read_head(Path(out))
     _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None), halted)
+
+
+def one_thread() -> None:
+    """Let this process work in one thread: it is one of many, and threads that wait for a core hold up the others."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, which dreams and policies load later
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _follow(sentinel: int) -> None:

@@ -167,11 +167,13 @@ def _check(
 
 @contextlib.contextmanager
 def _gathered(writer: EpisodeWriter) -> Iterator[None]:
-    """However the recording ends, what there is can be read by other tools too."""
+    """However it ends, other tools can read what there is; what fails before the first episode leaves nothing."""
     try:
         yield
     except BaseException as error:
         with contextlib.suppress(DatasetWriteError, ValueError):
+            if isinstance(error, Exception):  # Ctrl-C is no failure
+                writer.abandon()
             writer.gather()
         if isinstance(error, BrokenExecutor):
             raise OSError(DIED) from error

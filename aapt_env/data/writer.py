@@ -33,7 +33,7 @@ class EpisodeWriter:
             several processes write and another one gathers.
 
     Raises:
-        ValueError: the folder holds a dataset of another spec or recipe.
+        ValueError: the folder holds a dataset of another spec or recipe, or something else.
         DatasetWriteError: the folder cannot be written.
     """
 
@@ -118,6 +118,11 @@ class EpisodeWriter:
         if self._gather_every is not None:
             self.gather()
 
+    def abandon(self) -> None:
+        """Take a dataset back that was begun here and has no episode; one that has any stays."""
+        if self._began and not read_index(self.path):
+            files.clear(self.path)
+
     def __len__(self) -> int:
         """One more than the greatest number of an episode there is."""
         return self._next
@@ -157,7 +162,9 @@ class EpisodeWriter:
 
     def _open(self, recipe: dict | None) -> None:
         """Begin the dataset, or check that the one there is the same."""
-        if not (self.path / files.DATASET).exists():
+        self._began = not (self.path / files.DATASET).exists()
+        if self._began:
+            files.vacant(self.path)
             head = {"format": files.FORMAT, "spec": self.spec.to_dict(), "recipe": recipe}
             files.write_json(self.path / files.DATASET, head | {"digests": True})
             self._digested = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,12 +23,21 @@ Work = Callable[[], Any]
 # Runs the work again; what it returns is what the first run returned, written anew.
 Replay = Callable[[], Any]
 Record = Callable[["Undone"], Replay]
+INNER = re.compile(
+    r"[\w.]*(Error|Exception)\b[:(] *.*\w"
+)  # a line that names an error and says more
 WAIT = 8  # steps of a world before its graphs are recorded
 
 
 def say(line: str) -> None:
     """One line for whoever asked for a fast path and gets a plain one."""
     print(f"aapt_env: {line}", file=sys.stderr)
+
+
+def reason(error: Exception) -> str:
+    """Why, in few words: of a compiler's error, which quotes others and ends with hints, the innermost."""
+    inner = [line for line in str(error).splitlines() if INNER.match(line)]
+    return " ".join((inner[-1] if inner else str(error)).split())[:120]
 
 
 class Plain:
@@ -106,8 +116,7 @@ class Still(Plain):
         try:
             return how(undone)
         except RuntimeError as error:  # no memory, or what cannot be compiled or recorded
-            reason = " ".join(str(error).split())[:120]
-            say(f"this step cannot be made fast ({reason}): plain instead")
+            say(f"this step cannot be made fast ({reason(error)}): plain instead")
             world.cache.__class__, world.way = RingCache, Plain()
             undone.undo()
             return None

@@ -156,7 +156,9 @@ def noise_at(seed: Tensor, position: Tensor, shape: tuple[int, ...]) -> Tensor:
         count *= size
     index = torch.arange((count + 3) // 4, device=seed.device)[None]
     zero = torch.zeros_like(index + seed[:, None])
-    counter = [index + zero, zero, position[:, None] + zero & LOW, position[:, None] + zero >> 32]
+    # The seed in and out again: Inductor multiplies a bare index in 32 bits on a GPU (pytorch issue 175966).
+    index = index ^ seed[:, None] ^ seed[:, None]
+    counter = [index, zero, position[:, None] + zero & LOW, position[:, None] + zero >> 32]
     key = (seed[:, None] & LOW) + zero, (seed[:, None] >> 32 & LOW) + zero
     words = torch.stack(philox(counter, key), dim=-1).double()
     uniform = (words + 0.5) / 2.0**32

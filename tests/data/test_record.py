@@ -401,3 +401,84 @@ def test_a_policy_that_fails_leaves_a_readable_dataset(record_colour, tmp_path):
         sys.path.remove(str(tmp_path))
     assert len(Episodes.open(tmp_path / "data")) == 2
     assert (tmp_path / "data/meta/info.json").is_file()
+
+
+WRONG = """
+class Upset:
+    def __init__(self, seed): ...
+    def reset(self, game): raise RuntimeError("no seat\\nleft")
+def number(seed): return 3
+def silent(seed): return lambda obs, info: None
+def lost(seed): return lambda obs, info: info["road"]
+def text(seed): return lambda obs, info: "left"
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "message", "workers"),
+    [
+        ("os:system", "policy 'os:system' failed: TypeError: .*", 1),
+        ("wrong_policies:number", ".* 'int' object is not callable", 1),
+        ("wrong_policies:silent", ".* action None is outside Discrete.*", 1),
+        ("wrong_policies:silent", ".* action None is outside Discrete.*", 2),
+        ("wrong_policies:lost", ".*failed: KeyError: 'road'", 1),
+        ("wrong_policies:text", ".*action 'left' is outside.*", 1),
+        ("wrong_policies:Upset", ".*RuntimeError: no seat left", 1),
+    ],
+)
+def test_a_policy_that_fails_at_once_is_one_sentence_and_leaves_nothing(
+    record_colour, tmp_path, monkeypatch, policy, message, workers
+):
+    (tmp_path / "wrong_policies.py").write_text(WRONG)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = (
+        r"; expected a function that takes a seed and returns a policy, .* action of Discrete\(4\)"
+    )
+    with pytest.raises(ValueError, match=message + wanted) as caught:
+        record_colour(policy=policy, workers=workers)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "data").exists()
+    record_colour()
+
+
+def test_a_failure_takes_back_only_what_it_began(record_colour, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/.keep").touch()
+    with pytest.raises(ValueError, match="os:system"):
+        record_colour(policy="os:system")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".keep"]
+    record_colour(frames=20)
+    with pytest.raises(ValueError, match="another dataset"):
+        record_colour(policy="os:system")
+    assert len(Episodes.open(tmp_path / "data")) > 0
+
+
+def test_a_folder_that_holds_something_else_is_refused(record_colour, tmp_path):
+    mine = tmp_path / "data" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("all of it")
+    with pytest.raises(ValueError, match=r"data holds no dataset.*it has thesis.txt\).*another"):
+        record_colour()
+    assert [path.name for path in mine.parent.iterdir()] == ["thesis.txt"]
+    mine.unlink()
+    (mine.parent / "meta").mkdir()
+    (mine.parent / "meta/.aapt.json.99999999.tmp").write_text("killed while it began")
+    assert len(Episodes.open(record_colour())) > 0
+
+
+def threads(seed):
+    """A policy that presses a key where its process works in one thread."""
+    import cv2
+    import torch
+
+    return lambda obs, info: int(cv2.getNumThreads() == torch.get_num_threads() == 1)
+
+
+def test_workers_take_one_thread_each_and_this_process_keeps_its_own(record_colour, monkeypatch):
+    import cv2
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    before = cv2.getNumThreads()
+    out = record_colour(policy="test_record:threads", workers=2, frames=20)
+    assert (Episodes.open(out).controls(0) == 1).all() and cv2.getNumThreads() == before

@@ -176,6 +176,17 @@ def test_what_cannot_be_recorded_is_said_in_a_line_and_stepped_plainly(loaded, c
     assert said.count("\n") == 1 and "permitted when stream is capturing): plain instead" in said
 
 
+def test_of_a_compilers_error_the_innermost_is_said():
+    error = RuntimeError(
+        "SubprocException: An exception occurred in a subprocess:\n\nName=triton_poi_fused_mul\n"
+        "Traceback (most recent call last):\n  File ...\ntriton.compiler.errors.CompilationError: at 24:13:\n"
+        "    tmp18 = (3528531795*x0).to(tl.int32)\n             ^\n"
+        "ValueError('Scalar 3528531795 is out of range for type int32')\n\n\nSet TORCHDYNAMO_VERBOSE=1 for more"
+    )
+    assert ways.reason(error) == "ValueError('Scalar 3528531795 is out of range for type int32')"
+    assert ways.reason(RuntimeError("out of\nmemory")) == "out of memory"
+
+
 def test_ways_by_device_and_wish(monkeypatch, capsys):
     cpu, cuda, meta = (torch.device(name) for name in ("cpu", "cuda", "meta"))
     assert type(ways.choose(Fast(), cpu)) is type(ways.choose(Fast(), meta)) is ways.Plain

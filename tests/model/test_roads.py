@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from aapt_env.model.cache import GrowingCache, RingCache
 from aapt_env.model.critic import Critic
@@ -234,6 +235,20 @@ def test_philox_is_the_published_one():
     for word, expected in ((0, "6627e8d5"), (0xFFFFFFFF, "408f276d")):
         w = torch.tensor([word])
         assert f"{int(philox([w] * 4, (w, w))[0]):08x}" == expected
+
+
+def test_no_product_of_the_noise_can_be_taken_in_32_bits():
+    """What Inductor knows from shapes alone it counts in int32 on a GPU, and 0xD2511F53 times that does not compile."""
+    seeds, positions = torch.tensor([5, 6]), torch.tensor([1, 2])
+    graph = make_fx(lambda *rows: noise_at(*rows, (4, 4, 4)))(seeds, positions).graph
+    known: set = set()  # from shapes alone
+    for node in graph.nodes:
+        inputs = node.all_input_nodes
+        if node.op == "call_function" and ("zeros_like" in node.name or known.issuperset(inputs)):
+            known.add(node)
+    products = [node for node in graph.nodes if {0xD2511F53, 0xCD9E8D57} & {*node.args}]
+    assert len(products) == 20
+    assert not known.intersection(products)
 
 
 @pytest.mark.parametrize("scenes", [(3, 2), ()])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import aapt_env  # noqa: F401  registers the world
 from aapt_env import checkpoint, cli
 from aapt_env.train import publish
+from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import RECIPES, STAGES, recipe
 from aapt_env.train.run import train
 
@@ -145,6 +146,12 @@ def test_a_run_is_not_overwritten_by_accident(again):
     ):
         go()
     assert (out / "adversarial" / HOME).read_bytes() == before
+
+
+def test_resume_where_there_is_no_run_says_that_it_begins_anew(tmp_path, capsys):
+    folder = RunFolder(tmp_path / "new", "driving", RECIPES["smoke"](), 9.0, 0)
+    assert folder.plan(None, resume=True) == folder.recipe.planned
+    assert capsys.readouterr().out == f"{folder.path} holds no run yet; this one begins anew\n"
 
 
 def test_resume_of_a_complete_run_changes_nothing(again, capsys):
