@@ -30,6 +30,7 @@ class Outcome:
     dreamt: float = 0.5  # share of the batch that goes on from its own latents, as play does
     ends: float = 0.25  # share of the batch that holds an ending, beside those that do by chance
     stress: float = 20.0  # factor of the ending's loss beside the reward's: endings are rare
+    drop: float = 0.3  # share of a window's feature channels that are hidden: crashes are few, and learned by heart
     lr: float = 1e-3
     width: int = 64
     bins: int = 41
@@ -98,7 +99,9 @@ class OutcomeStage(Stage):
 
     def losses(self, seen: Seen, dice: Dice) -> Losses:
         """One loss."""
-        each = self.head.losses(seen.features, seen.rewards, seen.ended)
+        batch, _, _, channels = seen.features.shape
+        kept = dice.uniform(batch, 1, 1, channels) >= self.config.drop
+        each = self.head.losses(seen.features * kept, seen.rewards, seen.ended)
         reward, end = ((seen.weight * x).mean() for x in each)
         yield reward + self.config.stress * end, {"reward": reward.detach(), "end": end.detach()}
 

@@ -1,5 +1,7 @@
 """The outcome stage: weighted windows true to the recordings, features of the step itself, a world that pays."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -129,9 +131,9 @@ def test_it_learns_what_is_paid_and_the_generator_stands_still(stage, generator)
     assert {"dreamt_reward_error", "dreamt_recall"} <= set(found)
 
 
-def learn(stage, steps):
+def learn(stage, steps, first=0):
     losses = []
-    for i in range(steps):
+    for i in range(first, first + steps):
         ((loss, _),) = stage.losses(stage.batch(Dice.of(0, "outcome", i)), Dice.of(0, "outcome", i))
         loss.backward()
         for turn in stage.turns:
@@ -152,7 +154,8 @@ def marked(stage, ended, also):
     for made in episodes[1 : 2 * also : 2]:
         made.latents[20] = 1
     clips, patterns = LatentClips(episodes), torch.randn(2, 16, SIZES.dim)
-    stage = OutcomeStage(stage.config, OutcomeHead(SIZES, 8), stage.generator, clips, clips)
+    config = dataclasses.replace(stage.config, batch=32)
+    stage = OutcomeStage(config, OutcomeHead(SIZES, 8), stage.generator, clips, clips)
     stage.features = lambda clip, *_: patterns[clip.latents[:, 1:, 0, 0, 0].long()]
     return stage, patterns
 
@@ -172,9 +175,12 @@ def test_an_ending_that_can_be_seen_is_foretold(stage):
 def test_probabilities_are_those_of_the_recordings(stage):
     """However many endings are drawn: half of the marks are none, so a mark foretells one in every second case."""
     stage, patterns = marked(stage, ended=True, also=20)
-    learn(stage, 150)
-    _, end = stage.head(patterns[:, None])
-    assert 0.35 < end[1, 0] < 0.65 and end[0, 0] < 0.02
+    found = []
+    for first in range(0, 300, 20):
+        learn(stage, 20, first)
+        found.append(stage.head(patterns[:, None])[1][:, 0].detach())
+    ends = torch.stack(found[5:]).mean(0)  # the rate is high, and a single step's answer wavers
+    assert 0.3 < ends[1] < 0.7 and ends[0] < 0.02
 
 
 def test_what_cannot_be_seen_is_as_likely_as_in_the_recordings(stage):
