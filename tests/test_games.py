@@ -8,6 +8,8 @@ from gymnasium.utils.env_checker import check_env
 
 from aapt_env import games
 from aapt_env.games import HoldControl
+from aapt_env.twin import Twin
+from aapt_games.driving.env import LOST
 
 
 class Counting(gym.Env):
@@ -93,6 +95,18 @@ def test_ending_in_mid_latent_fills_with_the_last_frame():
     assert terminated and info["frames_real"] == 2
     assert info["frames"][:, 0, 0, 0].tolist() == [5, 6, 6, 6] and obs[0, 0, 0] == 6
     assert info["rewards"].tolist() == [2.5, 3, 0, 0] and reward == 5.5
+
+
+def test_a_game_that_is_called_off_is_over_but_has_not_ended():
+    """The marshal's limit, like a clock's, cuts an episode short; a twin stands still after it."""
+    game = games.make_game("driving")
+    twin = Twin(game, games.world_spec(game, "driving", 4))
+    twin.stand({"seed": 0, "scene": {}, "controls": []}, [])
+    far = game.unwrapped.world.track.pose(50.0, 30.0)
+    game.unwrapped.car.x, game.unwrapped.car.y = map(float, far[:2])
+    game.unwrapped.lost, game.unwrapped.index = LOST - 1, None
+    twin.step(np.zeros(4, np.float32))
+    assert twin.over and not twin.terminated and twin.info["frames_real"] == 2
 
 
 def test_nothing_is_shared_between_steps():

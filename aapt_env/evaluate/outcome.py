@@ -66,12 +66,16 @@ def play(twin: Twin, start: Start, length: int, player) -> tuple[np.ndarray, ...
 
 
 def metrics(part: Figures, spans: list[Window], threshold: float) -> Metrics:
-    """Reward error by horizon, the return up to there, and precision and recall of endings up to there."""
+    """Reward error by horizon, the return up to there, and precision and recall of endings up to there.
+
+    A game that was called off, as by a clock, says nothing of endings after that: those of its dream count from before.
+    """
     board, alive = Board(), part["alive"]
     game, dream = np.where(alive, part["game_reward"], 0), np.where(alive, part["dream_reward"], 0)
     mean = part["game_reward"][alive].mean()
-    said = np.logical_or.accumulate(part["dream_ending"] >= threshold, axis=1)
     were = np.logical_or.accumulate(part["game_ended"], axis=1)
+    ending = (part["dream_ending"] >= threshold) & (alive | were)
+    said = np.logical_or.accumulate(ending, axis=1)
     for w in spans:
         at, upto = w.latents, slice(0, w.latents.stop)
         count = alive[:, at].sum(1)

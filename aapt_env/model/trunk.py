@@ -90,9 +90,13 @@ class Block(nn.Module):
         if isinstance(seen, Clip):
             return self.masked(x, modulation, *seen.at(self.layer))
         before, after = self.parts(modulation)
-        q, k, v = self.project(x, *before)
+        return self.settle(x, self.attention(x, *before, seen), *after)
+
+    def attention(self, x: Tensor, shift: Tensor, scale: Tensor, seen) -> Tensor:
+        """What is found on a road: [B, heads, T*n, d]."""
+        q, k, v = self.project(x, shift, scale)
         keys, values, bias = seen.append(self.layer, k, v)
-        return self.settle(x, attend(seen.ask(q), keys, values, bias), *after)
+        return attend(seen.ask(q), keys, values, bias)
 
     def masked(
         self, x: Tensor, modulation: Tensor, scene: KeyValue, turns: Turns, bias: Tensor | None

@@ -145,6 +145,9 @@ class LatentClips:
         self.rewards = torch.cat([torch.nn.functional.pad(r, (1, 0)) for r in paid]).to(device)
         self.ended = np.array([e.ended for e in episodes])
         self.first = np.concatenate([[0], self.lengths.cumsum()[:-1]])
+        ends = torch.zeros(len(self.latents), dtype=torch.bool)
+        ends[self.first[self.ended] + self.lengths[self.ended] - 1] = True
+        self.ends = ends.to(device)  # the latents that end an episode
 
     @property
     def longest(self) -> int:
@@ -168,15 +171,13 @@ class LatentClips:
         return Clip(latents.float(), self.controls[rows[:, 1:]], scene)
 
     def rows(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
-        """[B, 1 + T] places of those windows in `latents`."""
+        """[B, 1 + T] places of those windows in `latents`; past the last of all it comes again."""
         rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
-        return rows.to(self.latents.device)
+        return rows.clamp(max=len(self.latents) - 1).to(self.latents.device)
 
     def outcomes(
         self, episodes: np.ndarray, starts: np.ndarray, length: int
     ) -> tuple[Tensor, Tensor]:
         """Rewards [B, T] and endings [B, T] bool of those windows."""
-        rewards = self.rewards[self.rows(episodes, starts, length)[:, 1:]]
-        ended = np.zeros((len(episodes), length), bool)
-        ended[:, -1] = self.ended[episodes] & (starts + length == self.lengths[episodes] - 1)
-        return rewards, torch.from_numpy(ended).to(rewards.device)
+        rows = self.rows(episodes, starts, length)[:, 1:]
+        return self.rewards[rows], self.ends[rows]

@@ -28,9 +28,9 @@ class Outcome:
     length: int = 14  # latents per clip, at most W + 2
     given: int = 5  # a dreamt clip begins with 1 ... given real latents
     dreamt: float = 0.5  # share of the batch that goes on from its own latents, as play does
-    ends: float = (
-        0.25  # share of the batch that ends an episode; weighted, so that probabilities stay true
-    )
+    ends: float = 0.25  # share of the batch that holds an ending, beside those that do by chance
+    stress: float = 20.0  # factor of the ending's loss beside the reward's: endings are rare
+    drop: float = 0.3  # share of a window's feature channels that are hidden: crashes are few, and learned by heart
     lr: float = 1e-3
     width: int = 64
     bins: int = 41
@@ -44,7 +44,7 @@ class Seen:
     features: Tensor  # [B, T, N, D]
     rewards: Tensor  # [B, T]
     ended: Tensor  # [B, T] bool
-    weight: Tensor  # [B], how often its like is in the recordings over how often it is drawn
+    weight: Tensor  # [B, T], how often its like is in the recordings over how often it is drawn; 0 past the end
 
 
 class OutcomeStage(Stage):
@@ -70,7 +70,7 @@ class OutcomeStage(Stage):
 
     def see(self, clips: LatentClips, dice: Dice, ends: float, dreamt: float) -> Seen:
         """What the generator's passes hold of `batch` windows; shares as in `Outcome`."""
-        c, length = self.config, min(self.config.length, clips.longest)
+        c, length = self.config, self.config.length
         episodes, starts, weight = windows(clips, dice, c.batch, length, ends)
         clip = clips.at(episodes, starts, length)
         rewards, ended = clips.outcomes(episodes, starts, length)
@@ -79,8 +79,7 @@ class OutcomeStage(Stage):
         few = round(dreamt * c.batch)
         with torch.no_grad():
             features = self.features(clip, noise, few, min(given, length))
-        weights = torch.from_numpy(weight).to(rewards)
-        return Seen(features.float(), rewards, ended, weights)
+        return Seen(features.float(), rewards, ended, torch.from_numpy(weight).to(rewards))
 
     def features(self, clip: Clip, noise: Tensor, few: int, given: int) -> Tensor:
         """[B, T, N, D], of one masked pass; the first `few` rows recycle what the generator made of them itself."""
@@ -100,9 +99,11 @@ class OutcomeStage(Stage):
 
     def losses(self, seen: Seen, dice: Dice) -> Losses:
         """One loss."""
-        reward, end = self.head.losses(seen.features, seen.rewards, seen.ended)
-        loss = (seen.weight[:, None] * (reward + end)).mean()
-        yield loss, {"reward": reward.detach().mean(), "end": end.detach().mean()}
+        batch, _, _, channels = seen.features.shape
+        kept = dice.uniform(batch, 1, 1, channels) >= self.config.drop
+        each = self.head.losses(seen.features * kept, seen.rewards, seen.ended)
+        reward, end = ((seen.weight * x).mean() for x in each)
+        yield reward + self.config.stress * end, {"reward": reward.detach(), "end": end.detach()}
 
     def finish(self) -> None:
         """Choose the probability from which a dream ends: the best F1 over all recorded episodes."""
@@ -117,8 +118,7 @@ class OutcomeStage(Stage):
         for i in range(self.config.checks):
             seen = self.see(clips, Dice.of(5, name, i, self.train.latents.device), 0.25, dreamt)
             reward, end = self.head(seen.features)
-            weight = seen.weight[:, None].expand_as(end)
-            parts = reward, seen.rewards, end, seen.ended, weight
+            parts = reward, seen.rewards, end, seen.ended, seen.weight
             found.append([part.float().cpu().numpy() for part in parts])
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
@@ -132,8 +132,11 @@ class OutcomeStage(Stage):
                 float(np.average(np.abs(true - x), weights=weight)) for x in (reward, mean)
             )
             out |= {f"{name}_reward_error": error, f"{name}_reward_error_of_the_mean": spread}
+            rate = np.average(ended, weights=weight)
+            brier = (float(np.average((ended - x) ** 2, weights=weight)) for x in (end, rate))
+            out |= dict(zip((f"{name}_brier", f"{name}_brier_of_the_rate"), brier, strict=True))
             hits, said, were = counts(end >= out["threshold"], ended > 0, weight)
-            out |= {f"{name}_endings": float((ended > 0).sum())}
+            out |= {f"{name}_endings": float(((ended > 0) & (weight > 0)).sum())}
             out |= {f"{name}_precision": hits / said} if said else {}
             out |= {f"{name}_recall": hits / were} if were else {}
         return {key: round(value, 5) for key, value in out.items()}
@@ -142,22 +145,26 @@ class OutcomeStage(Stage):
 def windows(
     clips: LatentClips, dice: Dice, batch: int, length: int, ends: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Episodes, starts and weights of `batch` windows; a share of about `ends` are the last of an ended episode.
+    """Episodes and starts of `batch` windows, and weights [B, T] of their latents.
 
-    Weighted means are those of windows drawn uniformly.
+    A window may run on past its episode's end, so that an ending is at any place in it and no place foretells one;
+    passes are causal, and what comes after an ending weighs nothing. A share of about `ends` hold an ending, beside
+    those that do by chance; weighted means are those of windows drawn uniformly.
     """
-    episodes, starts = clips.windows(dice, batch, length)
-    last = np.flatnonzero(clips.ended & (clips.lengths > length))
-    chosen = dice.pick.random(batch) < (ends if len(last) else 0.0)
+    rooms, ended = clips.lengths - 1, np.flatnonzero(clips.ended)
+    after = rooms.cumsum()  # windows are numbered through; those of an episode come before this
+    total, share = int(after[-1]), ends if len(ended) else 0.0
+    number = dice.pick.integers(total, size=batch)
+    last = [after[e] - 1 - np.arange(min(length, rooms[e])) for e in ended]
+    last = np.concatenate([*last, number[:0]])  # all that hold an ending
     if len(last):
-        which = last[dice.pick.integers(len(last), size=batch)]
-        episodes = np.where(chosen, which, episodes)
-        starts = np.where(chosen, clips.lengths[which] - 1 - length, starts)
-    total = np.maximum(clips.lengths - length, 0).sum()
-    is_last = clips.ended[episodes] & (starts == clips.lengths[episodes] - 1 - length)
-    share = ends if len(last) else 0.0
-    drawn = (1 - share) / total + share * is_last / max(1, len(last))
-    return episodes, starts, (1 / total / drawn).astype(np.float32)
+        chosen = dice.pick.random(batch) < ends
+        number = np.where(chosen, last[dice.pick.integers(len(last), size=batch)], number)
+    episodes = np.searchsorted(after, number, side="right")
+    starts = number - (after - rooms)[episodes]
+    drawn = (1 - share) / total + share * np.isin(number, last) / max(1, len(last))
+    own = starts[:, None] + np.arange(length) < rooms[episodes][:, None]
+    return episodes, starts, (own / (total * drawn[:, None])).astype(np.float32)
 
 
 def counts(said: np.ndarray, were: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:

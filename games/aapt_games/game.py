@@ -54,7 +54,8 @@ class Game(gymnasium.Env):
         self._need_reset("step")
         reward, ended = self._advance(self._control(action))
         self.frame += 1
-        return self._observe(), float(reward), bool(ended), False, self._info()
+        off = not ended and self._called_off()
+        return self._observe(), float(reward), bool(ended), off, self._info()
 
     def render(self) -> np.ndarray | None:
         """The current frame, [H, W, 3] uint8."""
@@ -85,8 +86,12 @@ class Game(gymnasium.Env):
         raise NotImplementedError
 
     def _advance(self, control: Any) -> tuple[float, bool]:
-        """Go on by one frame: the reward, and whether the episode has ended."""
+        """Go on by one frame: the reward, and whether the episode has ended in the game itself."""
         raise NotImplementedError
+
+    def _called_off(self) -> bool:
+        """Whether a limit of the clock's kind cuts the episode short here: what would have followed still counts."""
+        return False
 
     def _draw(self) -> np.ndarray:
         """The frame, [H, W, 3] uint8."""

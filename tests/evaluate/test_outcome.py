@@ -57,6 +57,14 @@ def test_errors_and_false_endings_are_told(part):
     assert "0-1s" not in found["termination_recall"], "nothing ended there"
 
 
+def test_a_game_that_was_called_off_contradicts_no_later_ending(part):
+    part["alive"][2, 8:] = False
+    part["dream_ending"][2, 9] = part["dream_ending"][3, 9] = 0.8
+    assert outcome.metrics(part, SPANS, 0.5)["termination_precision"]["1-2s"]["value"] == 1
+    part["dream_ending"][2, 7] = 0.8
+    assert outcome.metrics(part, SPANS, 0.5)["termination_precision"]["1-2s"]["value"] == 0.5
+
+
 def test_game_and_dream_are_played_on_the_same_controls(world, tmp_path):
     loaded = checkpoint.read(world)
     head = OutcomeHead(loaded.generator.config, 8)

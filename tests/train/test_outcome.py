@@ -1,5 +1,7 @@
 """The outcome stage: weighted windows true to the recordings, features of the step itself, a world that pays."""
 
+import dataclasses
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -59,21 +61,46 @@ def test_outcomes_stay_with_the_latents_that_earned_them(clips):
     assert ended.sum(1).tolist() == [1, 0, 1] and not ended[:, :-1].any()
 
 
-def test_weights_undo_the_preference_for_endings(clips):
-    """The weighted share of endings is that of windows drawn uniformly: 2 in (14 + 24 + 20)."""
-    found = [windows(clips, Dice.of(0, "x", i), 64, 6, 0.25) for i in range(60)]
-    episodes, starts, weight = (np.concatenate(part) for part in zip(*found, strict=True))
-    ended = clips.ended[episodes] & (starts == clips.lengths[episodes] - 7)
-    assert ended.mean() > 0.2
-    assert weight.mean() == pytest.approx(1, abs=0.1)
-    assert (weight * ended).mean() == pytest.approx(2 / 58, rel=0.1)
-    assert (starts >= 0).all() and (starts + 6 < clips.lengths[episodes]).all()
+def drawn(clips, ends, count=12_000, length=6):
+    """Of many windows: places [n, T] in `clips.latents`, whether they are of the window's own episode, weights."""
+    episodes, starts, weight = windows(clips, Dice.of(0, "x", 0), count, length, ends)
+    rows = clips.first[episodes][:, None] + starts[:, None] + 1 + np.arange(length)
+    own = starts[:, None] + 1 + np.arange(length) < clips.lengths[episodes][:, None]
+    return rows, own, weight
+
+
+@pytest.mark.parametrize("ends", [0.0, 0.25, 0.5])
+def test_weights_undo_the_preference_for_endings(clips, ends):
+    """Under them latents count equally, but for the first few, and what is past an end does not."""
+    rows, own, weight = drawn(clips, ends)
+    assert not weight[~own].any() and (weight[own] > 0).all()
+    counts = np.bincount(rows[own], weight[own], len(clips.latents)) / len(rows) * 77 / 6
+    late = np.concatenate([[False] * min(n, 6) + [True] * max(0, n - 6) for n in clips.lengths])
+    assert counts[late] == pytest.approx(1, abs=0.25)
+    assert counts[late].mean() == pytest.approx(1, abs=0.05)
+    assert not counts[clips.first].any()
+    at_end = clips.ends.numpy()[np.minimum(rows, 80)] & own
+    assert at_end.any(1).mean() == pytest.approx(ends + (1 - ends) * 16 / 77, abs=0.02)
+
+
+def test_no_place_in_a_window_foretells_an_ending():
+    clips = LatentClips([episode(20, True), episode(31, False), episode(30, True)])
+    rows, own, weight = drawn(clips, 0.25)
+    ended = clips.ends.numpy()[np.minimum(rows, 80)] & own
+    rate = (weight * ended).sum(0) / weight.sum(0)
+    assert rate == pytest.approx(2 / 70, rel=0.2)
 
 
 def test_without_endings_windows_are_uniform():
-    clips = LatentClips([episode(12, False)])
-    _, _, weight = windows(clips, Dice.of(0, "x", 0), 16, 6, 0.25)
-    assert (weight == 1).all()
+    rows, own, weight = drawn(LatentClips([episode(12, False)]), 0.25)
+    assert np.bincount(rows[:, 0])[1:] == pytest.approx(12_000 / 11, rel=0.1)
+    assert (weight == own).all()
+
+
+def test_a_window_past_the_last_episode_stays_in_memory(clips):
+    clip = clips.at(np.array([3]), np.array([24]), 6)
+    assert torch.equal(clip.latents[0, 1], clip.latents[0, 5])
+    assert clips.outcomes(np.array([3]), np.array([24]), 6)[1][0, 0]
 
 
 @pytest.mark.parametrize("few", [0, 2])
@@ -94,15 +121,7 @@ def test_features_are_those_of_the_step_that_play_takes(stage, generator, clips,
 
 def test_it_learns_what_is_paid_and_the_generator_stands_still(stage, generator):
     before = [p.clone() for p in generator.parameters()]
-    losses = []
-    for i in range(60):
-        seen = stage.batch(Dice.of(0, "outcome", i))
-        ((loss, _),) = stage.losses(seen, Dice.of(0, "outcome", i))
-        loss.backward()
-        for turn in stage.turns:
-            turn.optimizer.step()
-            turn.optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = learn(stage, 60)
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
     assert all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
     stage.finish()
@@ -110,6 +129,65 @@ def test_it_learns_what_is_paid_and_the_generator_stands_still(stage, generator)
     assert 0 < found["threshold"] < 1 and found["real_endings"] > 0
     assert found["real_reward_error"] < found["real_reward_error_of_the_mean"]
     assert {"dreamt_reward_error", "dreamt_recall"} <= set(found)
+
+
+def learn(stage, steps, first=0):
+    losses = []
+    for i in range(first, first + steps):
+        ((loss, _),) = stage.losses(stage.batch(Dice.of(0, "outcome", i)), Dice.of(0, "outcome", i))
+        loss.backward()
+        for turn in stage.turns:
+            turn.optimizer.step()
+            turn.optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def marked(stage, ended, also):
+    """A stage of 40 episodes, half of them ended, whose features show a mark on endings and on `also` more latents."""
+    torch.manual_seed(2)
+    episodes = [episode(30, i % 2 == 0) for i in range(40)]
+    for made in episodes:
+        made.latents.zero_()
+        if made.ended and ended:
+            made.latents[-1] = 1
+    for made in episodes[1 : 2 * also : 2]:
+        made.latents[20] = 1
+    clips, patterns = LatentClips(episodes), torch.randn(2, 16, SIZES.dim)
+    config = dataclasses.replace(stage.config, batch=32)
+    stage = OutcomeStage(config, OutcomeHead(SIZES, 8), stage.generator, clips, clips)
+    stage.features = lambda clip, *_: patterns[clip.latents[:, 1:, 0, 0, 0].long()]
+    return stage, patterns
+
+
+def test_an_ending_that_can_be_seen_is_foretold(stage):
+    stage, patterns = marked(stage, ended=True, also=0)
+    learn(stage, 150)
+    stage.finish()
+    found = stage.calibration()
+    for part in ("real", "dreamt"):
+        assert found[f"{part}_precision"] > 0.9 and found[f"{part}_recall"] > 0.9
+        assert found[f"{part}_brier"] < 0.2 * found[f"{part}_brier_of_the_rate"]
+    _, end = stage.head(patterns[:, None])
+    assert end[1, 0] > 0.9 and end[0, 0] < 0.01
+
+
+def test_probabilities_are_those_of_the_recordings(stage):
+    """However many endings are drawn: half of the marks are none, so a mark foretells one in every second case."""
+    stage, patterns = marked(stage, ended=True, also=20)
+    found = []
+    for first in range(0, 300, 20):
+        learn(stage, 20, first)
+        found.append(stage.head(patterns[:, None])[1][:, 0].detach())
+    ends = torch.stack(found[5:]).mean(0)  # the rate is high, and a single step's answer wavers
+    assert 0.3 < ends[1] < 0.7 and ends[0] < 0.02
+
+
+def test_what_cannot_be_seen_is_as_likely_as_in_the_recordings(stage):
+    stage, patterns = marked(stage, ended=False, also=0)
+    learn(stage, 150)
+    _, end = stage.head(patterns[:, None])
+    assert end[0, 0].item() == pytest.approx(20 / (40 * 29), rel=0.4)
 
 
 def test_the_threshold_parts_what_can_be_parted():

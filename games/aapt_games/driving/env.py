@@ -15,7 +15,7 @@ from aapt_games.driving.track import wrap
 from aapt_games.driving.traffic import Traffic
 from aapt_games.game import Simulator
 
-LOST = 10 * 24  # frames off the road that end an episode
+LOST = 10 * 24  # frames off the road after which an episode is called off
 CRASH = 9.0  # m/s of impact that ends an episode
 
 
@@ -32,7 +32,8 @@ class DrivingEnv(Simulator):
     Metres of progress along the track / 10, minus 0.1 a frame off the road, minus 5 for a crash.
 
     ### Episode end
-    Terminated by a hit on a car or an object at more than 9 m/s, or after 10 s off the road.
+    Terminated by a hit on a car or an object at more than 9 m/s. Truncated after 10 s off the road: the marshal calls
+    it off, and no picture shows how long that takes.
 
     ### Reset options
     `options={"scene": {"time": ..., "weather": ..., "season": ...}}`, each optional; see `scenes`.
@@ -88,7 +89,11 @@ class DrivingEnv(Simulator):
         gained = self._progress()
         self.lost = 0 if self._on_road() else self.lost + 1
         reward = gained / 10 - 0.1 * (not self._on_road()) - 5.0 * self.crashed
-        return reward, self.crashed or self.lost > LOST
+        return reward, self.crashed
+
+    def _called_off(self) -> bool:
+        """After ten seconds off the road."""
+        return self.lost > LOST
 
     def _off(self) -> float:
         """Share of the car off the asphalt, 0 to 1; the shoulder counts for some."""
