@@ -484,3 +484,12 @@ def test_soak_finds_a_row_that_reaches_another(tiny, monkeypatch):
     monkeypatch.setattr(soak.AAPTVectorEnv, "step", leaky)
     found = soak.soak("tiny", str(tiny), "cpu", 400)
     assert found.differing and "DIFFER" in soak.text(found)
+
+
+def test_products_that_would_take_minutes_are_left_out(monkeypatch):
+    """A CPU without bf16 units does 0.3 GFLOP/s in it: four runs of the largest product took minutes."""
+    tried = []
+    rate = lambda shape, dtype, device: (tried.append((shape, dtype)), 0.3e9)[1]  # noqa: E731
+    monkeypatch.setattr(floor, "matmul_rate", rate)
+    found = floor.rates(torch.device("cpu"))
+    assert {shape for shape, _ in tried} == {(512, 512, 512)} and found.matmul["bf16"] == 0.3e9

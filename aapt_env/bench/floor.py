@@ -23,6 +23,7 @@ SHAPES = {
 }
 COPY = {"cpu": 2**28, "cuda": 2**30}  # bytes copied, more than any cache holds
 PATIENCE = 0.2  # seconds a product or a copy is repeated for
+LONGEST = 2.0  # seconds that a product may take: without bf16 units the large ones take minutes
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -100,7 +101,10 @@ def rates(device: torch.device) -> Rates:
     """Measure the machine: the best of several products per dtype, and a copy."""
     matmul, shapes = {}, {}
     for name, dtype in DTYPES.items():
-        found = {shape: matmul_rate(shape, dtype, device) for shape in SHAPES[device.type]}
+        found: dict[tuple[int, int, int], float] = {}
+        for shape in sorted(SHAPES[device.type], key=math.prod):
+            if not found or 2 * math.prod(shape) <= LONGEST * max(found.values()):
+                found[shape] = matmul_rate(shape, dtype, device)
         shapes[name] = max(found, key=found.__getitem__)
         matmul[name] = found[shapes[name]]
     return Rates(matmul, shapes, bandwidth(device))
