@@ -10,10 +10,7 @@ import numpy as np
 from aapt_env.games import HoldControl
 
 HERE = (3.0, 9.0)  # seconds that the policy answers its own game, at least and below
-AWAY = (
-    3.0,
-    8.0,
-)  # seconds that it answers the other one: after more, the driving game's car is far out in a field
+AWAY = (3.0, 8.0)  # seconds that it answers the other one; after more, a car is far out in a field
 
 
 class Race:

@@ -23,9 +23,9 @@ Work = Callable[[], Any]
 # Runs the work again; what it returns is what the first run returned, written anew.
 Replay = Callable[[], Any]
 Record = Callable[["Undone"], Replay]
-INNER = re.compile(
-    r"[\w.]*(Error|Exception)\b[:(] *.*\w"
-)  # a line that names an error and says more
+# A line that names an error and says more.
+INNER = re.compile(r"[\w.]*(Error|Exception)\b[:(] *.*\w")
+WARMUP = 2  # runs of what is then recorded
 WAIT = 8  # steps of a world before its graphs are recorded
 
 
@@ -179,30 +179,41 @@ class Undone:
 class Recorder:
     """CUDA graphs that share their memory: of a world's graphs never two run at once."""
 
-    WARMUP = 2  # runs before: libraries find their algorithms, Triton compiles
-
     def __init__(self):
         self.pool = None
 
     def __call__(self, work: Undone) -> Replay:
         """Record, leaving the world's state as it was."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(self.WARMUP):
-                work()
-                work.undo()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
-            out = work()
-        self.pool = graph.pool()
-
-        def replay() -> Any:
-            graph.replay()
-            return out
-
+        replay, self.pool = capture(work, work.undo, self.pool)
         return replay
+
+
+def capture(
+    work: Work, undo: Callable[[], None] = lambda: None, pool: Any = None
+) -> tuple[Replay, Any]:
+    """A CUDA graph of some work, and the pool that its memory is in.
+
+    Args:
+        work: is run for nothing first: libraries find their algorithms, Triton compiles.
+        undo: is called after each such run.
+        pool: of graphs of which never two run at once.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARMUP):
+            work()
+            undo()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        out = work()
+
+    def replay() -> Any:
+        graph.replay()
+        return out
+
+    return replay, graph.pool()
 
 
 def compiler() -> bool:

@@ -1,8 +1,9 @@
 """What a latent's tokens can see: three roads, one answer.
 
 `Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
-fixed memory (play). All have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`. A fourth, the
-masked pass that goes on from a ring, is in segment.py. Tokens of position p see:
+fixed memory (play). The caches have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`; a clip is
+read `at(layer)`, as tensors alone. A fourth road, the masked pass that goes on from a ring, is in segment.py. Tokens of
+position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
 
@@ -51,7 +52,7 @@ class Scene(Road):
         return k, v, None
 
 
-class Clip(Road):
+class Clip:
     """The masked parallel pass over positions 1 ... T, T at most W + 2, where no distance is clipped."""
 
     def __init__(self, rope: Rope, scene: KV, length: int, causal: bool = True):
@@ -71,13 +72,8 @@ class Clip(Road):
         return torch.zeros(hidden.shape, device=like.device).masked_fill(hidden, -torch.inf)
 
     def at(self, layer: int) -> tuple[KeyValue, Turns, Tensor | None]:
-        """What `join` and attention need in a layer: scene, turns, bias."""
+        """What a block reads in a layer: the scene, how clip and scene turn, and the mask; see `Block.masked`."""
         return self.scene[layer], (self.turn, self.scene_turn), self.bias
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
-        """Put the scene before the clip."""
-        scene, turns, bias = self.at(layer)
-        return *join(scene, turns, k, v), bias
 
 
 def join(scene: KeyValue, turns: Turns, k: Tensor, v: Tensor) -> KeyValue:

@@ -55,8 +55,7 @@ class Generator(nn.Module):
     ) -> Tensor:
         """The velocity at all positions of a clip in one masked pass; scene [B, attributes], the rest as `forward`.
 
-        Training with real latents goes through here, and so does a rollout that is made once more with gradients. This
-        is what `train --compile` compiles.
+        Training with real latents goes through here, and so does a rollout that is made once more with gradients.
         """
         return self(x, previous, controls, t, self.trunk.clip(scene, x.shape[1]))
 

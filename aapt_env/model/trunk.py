@@ -210,7 +210,7 @@ class Trunk(nn.Module):
             previous: [B, T, C, h, w] the latent before each.
             controls: [B, T, k, width].
             t: [B, T] diffusion time in [0, 1].
-            seen: a Clip, GrowingCache or RingCache.
+            seen: a Clip, GrowingCache, RingCache or Segment.
             taps: blocks after which features are also wanted.
 
         Returns:

@@ -7,14 +7,13 @@ trained and measured: the shipped 64x64 `driving` (docs/lab.md).
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from aapt_env.data.episodes import Episodes
+from aapt_env.data.episodes import Episodes, cores
 from aapt_env.device import pick
 from aapt_env.games import make_game, world_spec
 from aapt_env.spec import WorldSpec
@@ -154,7 +153,7 @@ def _source(game: str, data: Path, device: torch.device) -> tuple[WorldSpec, int
             made += 1
             if terminated or truncated:
                 env.reset()
-        return spec, 0, made / (time.monotonic() - begun) * (os.cpu_count() or 1)
+        return spec, 0, made / (time.monotonic() - begun) * cores()
     finally:
         env.close()
 

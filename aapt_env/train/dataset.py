@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 
-from aapt_env.data.episodes import Episodes, load_frames
+from aapt_env.data.episodes import Episodes, cores, load_frames
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import Recipe
 
@@ -87,7 +86,7 @@ def _recorded(folder: RunFolder, data: Path, deadline: float) -> bool:
     left = deadline - time.monotonic()
     made = record(
         game=folder.game, out=data, frames=r.frames, height=r.frame[0], width=r.frame[1], k=r.k,
-        max_seconds=r.max_seconds, workers=min(os.cpu_count() or 1, 1 + r.frames // 10_000),
+        max_seconds=r.max_seconds, workers=min(cores(), 1 + r.frames // 10_000),
         time_limit=None if left == float("inf") else max(left, 1.0),
     )  # fmt: skip
     if made.frames < r.frames:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aapt_env.fast.still import still
+from aapt_env.fast.ways import capture
 from aapt_env.model.cache import KV, RingCache
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import step
@@ -105,20 +106,12 @@ def record(generator: Generator, cache: RingCache, like: tuple[Tensor, ...]) -> 
     precision = torch.autocast(
         "cuda", kind, enabled=torch.is_autocast_enabled("cuda"), cache_enabled=False
     )
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream), precision:
-        for _ in range(2):  # libraries find their algorithms
-            step(generator, *places, cache)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with precision, torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        made = step(generator, *places, cache)
+    with precision:
+        replay, _ = capture(lambda: step(generator, *places, cache))
 
     def run(*inputs: Tensor) -> Tensor:
         for place, new in zip(places, inputs, strict=True):
             place.copy_(new)
-        graph.replay()
-        return made.clone()
+        return replay().clone()
 
     return run

@@ -118,9 +118,7 @@ class Training:
             for part, indices in data.indices.items()
         }
         data.forget()
-        if self.folder.complete(
-            "polish"
-        ):  # the encoder is the same, and pictures are as they will be
+        if self.folder.complete("polish"):  # the same encoder; pictures are as they will be
             self.load_vae("polish")
         self.clips = LatentClips(encoded["train"], self.device)
         self.held = LatentClips(encoded["held"], self.device)
