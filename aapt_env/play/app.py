@@ -50,7 +50,7 @@ class Play:
     """Run fused Triton kernels, on a GPU."""
     weights: Literal["full", "fp8"] = "full"
     """Of the generator's blocks; fp8 costs some quality."""
-    seed: Annotated[int | None, unless("a new one each time", "N")] = None
+    seed: Annotated[int | None, unless("a new one each time; 0 without a window", "N")] = None
     """The first episode's. The same seed and keys give the same frames."""
     scene: Annotated[tuple[str, ...], unless("any", "NAME=VALUE ...")] = ()
     """Fix attributes of the scene: --scene time=night weather=rain."""
@@ -75,8 +75,8 @@ class Play:
     headless: bool = False
     """Write a video even where there is a display."""
 
-    def wanted(self) -> opening.Wanted:
-        """What has to be opened."""
+    def wanted(self, otherwise: int) -> opening.Wanted:
+        """What has to be opened; `otherwise` is the seed where none is asked for."""
         return opening.Wanted(
             game=self.game,
             real=self.real,
@@ -88,7 +88,7 @@ class Play:
             size=self.size,
             keys=self.keys,
             pose=self.pose,
-            seed=random.randrange(10_000) if self.seed is None else self.seed,
+            seed=otherwise if self.seed is None else self.seed,
         )
 
     def run(self) -> None:
@@ -98,9 +98,10 @@ class Play:
             ValueError: something cannot be opened or written; says what and what to do.
         """
         self._check()
-        wanted = self.wanted()
+        filmed = self.headless or not window.screen_there()
+        wanted = self.wanted(0 if filmed else random.randrange(10_000))
         opening.check(wanted)
-        if self.headless or not window.screen_there():
+        if filmed:
             self._film(wanted)
         else:
             self._show(wanted)

@@ -182,3 +182,20 @@ def test_importing_the_player_opens_no_window_and_loads_no_torch():
         "assert not {'torch', 'aapt_env.world', 'aapt_env.train'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_without_a_window_and_a_seed_the_same_film_is_made_each_time(tiny, tmp_path, monkeypatch):
+    films = []
+    for name in "ab":
+        words = [
+            "--checkpoint",
+            str(tiny),
+            "--headless",
+            "--frames",
+            "9",
+            "--out",
+            str(tmp_path / name),
+        ]
+        assert app.main(words) == 0
+        films.append(next((tmp_path / name).glob("*.mp4")).read_bytes())
+    assert films[0] == films[1]
