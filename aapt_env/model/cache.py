@@ -1,9 +1,9 @@
 """What a latent's tokens can see: three roads, one answer.
 
 `Clip` is the masked parallel pass over a clip; `GrowingCache` steps with gradients (training); `RingCache` steps in
-fixed memory (play). The caches have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`; a clip is
-read `at(layer)`, as tensors alone. A fourth road, the masked pass that goes on from a ring, is in segment.py. Tokens of
-position p see:
+fixed memory (play). The caches have `ask(queries)` and `append(layer, keys, values) -> (keys, values, bias)`; a
+parallel pass is read `at(layer)`, as tensors alone. A fourth road, the parallel pass that goes on from a ring, is in
+segment.py. Tokens of position p see:
 
     [ scene | position 1: the sink, for ever | positions p-W ... p-1 | position p ]
 
@@ -21,7 +21,7 @@ from aapt_env.model.rope import Rope, Turn, rotate, turn
 
 KeyValue = tuple[Tensor, Tensor]  # keys (not rotated), values [B, heads, n, d]
 KV = list[KeyValue]  # per layer
-Turns = tuple[Turn, Turn]  # of a clip's tokens, of the scene's
+Turns = tuple[Turn, ...]  # of queries: towards their own pass, and towards what stands before it where that differs
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 
@@ -52,14 +52,29 @@ class Scene(Road):
         return k, v, None
 
 
-class Clip:
+class Parallel:
+    """All positions of a clip in one masked pass."""
+
+    turns: Turns
+    bias: Tensor | None  # [T*N, m + T*N]: 0 where a token may look, -inf where it may not
+
+    def ahead(self, layer: int) -> KeyValue:
+        """Keys as they are met, and values, of the m tokens that stand before the clip in a layer."""
+        raise NotImplementedError
+
+    def at(self, layer: int) -> tuple[KeyValue, Turns, Tensor | None]:
+        """What a block reads in a layer; see `Block.masked`."""
+        return self.ahead(layer), self.turns, self.bias
+
+
+class Clip(Parallel):
     """The masked parallel pass over positions 1 ... T, T at most W + 2, where no distance is clipped."""
 
     def __init__(self, rope: Rope, scene: KV, length: int, causal: bool = True):
         position = torch.arange(1, length + 1, device=rope.grid.device, dtype=torch.float32)
         if scene[0][0].dtype == torch.float64:
             position = position.double()
-        self.turn = turn(rope.tokens(position).flatten(0, 1))  # [T*N, d/2]
+        self.turns = (turn(rope.tokens(position).flatten(0, 1)),)  # [T*N, d/2]
         self.scene_turn = turn(rope.scene(torch.zeros_like(position[:1]))[0])
         self.scene = scene
         self.bias = self.mask(length, rope.grid.shape[0], position) if causal else None
@@ -71,15 +86,28 @@ class Clip:
         hidden = torch.nn.functional.pad(hidden, (self.scene[0][0].shape[2], 0))
         return torch.zeros(hidden.shape, device=like.device).masked_fill(hidden, -torch.inf)
 
-    def at(self, layer: int) -> tuple[KeyValue, Turns, Tensor | None]:
-        """What a block reads in a layer: the scene, how clip and scene turn, and the mask; see `Block.masked`."""
-        return self.scene[layer], (self.turn, self.scene_turn), self.bias
+    def ahead(self, layer: int) -> KeyValue:
+        """The scene's, [B, heads, S, d] each."""
+        keys, values = self.scene[layer]
+        return rotate(keys, self.scene_turn), values
 
 
-def join(scene: KeyValue, turns: Turns, k: Tensor, v: Tensor) -> KeyValue:
-    """Keys, turned, and values of the scene and then of a clip: [B, heads, S + T*N, d] each."""
-    keys = torch.cat([rotate(scene[0], turns[1]), rotate(k, turns[0])], dim=2)
-    return keys, torch.cat([scene[1], v], dim=2)
+def join(ahead: KeyValue, turns: Turns, k: Tensor, v: Tensor) -> KeyValue:
+    """Keys, turned, and values of what stands before a clip and then of the clip: [B, heads, m + T*N, ...] each.
+
+    Keys of the clip are met by a query's first turn alone: where there are others they are zero.
+    """
+    keys = rotate(k, turns[0])
+    if len(turns) > 1:
+        keys = torch.nn.functional.pad(keys, (0, (len(turns) - 1) * k.shape[-1]))
+    parts = [torch.cat([a.to(b.dtype), b], dim=2) for a, b in zip(ahead, (keys, v), strict=True)]
+    return parts[0], parts[1]
+
+
+def asked(q: Tensor, turns: Turns) -> Tensor:
+    """Queries [B, heads, n, d], turned in each way, side by side: [B, heads, n, len(turns) * d]."""
+    each = [rotate(q, by) for by in turns]
+    return each[0] if len(each) == 1 else torch.cat(each, dim=-1)
 
 
 class GrowingCache(Road):

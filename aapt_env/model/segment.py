@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aapt_env.model.cache import RingCache, Road, Seen
+from aapt_env.model.cache import KeyValue, Parallel, RingCache
 from aapt_env.model.rope import Rope, rotate, turn
 
 
@@ -28,7 +28,7 @@ class Memory:
         return cls(age, ring.window, *parts)
 
 
-class Segment(Road):
+class Segment(Parallel):
     """Positions age + 1 ... age + T in one masked pass, over what a ring remembers of those before.
 
     So the end of a rollout carries gradients in one graph: what T steps of a growing cache would give whose past is
@@ -49,8 +49,8 @@ class Segment(Road):
         self.slots = self.slots.to(device)
         exact = torch.float64 if kind == torch.float64 else torch.float32
         coming = torch.arange(age + 1, age + 1 + length, device=device, dtype=exact)
-        self.turn = turn(rope.tokens(coming).flatten(0, 1))
-        self.prefix_turn = turn(rope.tokens(coming.clamp(max=reach + 2)).flatten(0, 1))
+        positions = coming, coming.clamp(max=reach + 2)  # as the ring's keys see them, and the prefix's
+        self.turns = tuple(turn(rope.tokens(each).flatten(0, 1)) for each in positions)
         start = torch.zeros(1, device=device, dtype=exact)
         at = [rope.scene(start)[0].expand(self.scenes, -1), rope.tokens(start + 1)[0]]
         self.stand = turn(torch.cat(at))
@@ -65,19 +65,12 @@ class Segment(Road):
         hidden = torch.nn.functional.pad(hidden, (self.scenes + tokens, 0))
         return torch.zeros(hidden.shape, device=coming.device).masked_fill(hidden, -torch.inf)
 
-    def ask(self, q: Tensor) -> Tensor:
-        """[B, heads, T*N, d] -> [B, heads, T*N, 2d]."""
-        return torch.cat([rotate(q, self.turn), rotate(q, self.prefix_turn)], dim=-1)
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> Seen:
-        """Put the ring's memory before the segment; keys [B, heads, S + N + (n + T)N, 2d]."""
-        memory, kind = self.memory, k.dtype
-        prefix = rotate(memory.prefix[layer].to(kind), self.stand)
-        keys = torch.cat([self.ring(memory.keys[layer]).to(kind), rotate(k, self.turn)], dim=2)
-        keys = torch.cat([prefix_half(prefix), window_half(keys)], dim=2)
-        values = memory.values[layer]
-        parts = [values[:, :, : prefix.shape[2]], self.ring(values)]
-        return keys, torch.cat([part.to(v.dtype) for part in parts] + [v], dim=2), self.bias
+    def ahead(self, layer: int) -> KeyValue:
+        """The ring's memory: keys [B, heads, S + N + n*N, 2d], values of d."""
+        keys, values = self.memory.keys[layer], self.memory.values[layer]
+        prefix = rotate(self.memory.prefix[layer], self.stand)
+        met = torch.cat([prefix_half(prefix), window_half(self.ring(keys))], dim=2)
+        return met, torch.cat([values[:, :, : prefix.shape[2]], self.ring(values)], dim=2)
 
     def ring(self, held: Tensor) -> Tensor:
         """[B, heads, S + (W+2)N, d] -> the recent positions, oldest first: [B, heads, n*N, d]."""

@@ -11,8 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from aapt_env.controls import check_maps, encoder
-from aapt_env.model.cache import KV, Clip, KeyValue, Scene, Turns, join
-from aapt_env.model.rope import Rope, rotate
+from aapt_env.model.cache import KV, Clip, KeyValue, Parallel, Scene, Turns, asked, join
+from aapt_env.model.rope import Rope
 from aapt_env.spec import ControlSpec
 
 
@@ -87,7 +87,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor, seen) -> Tensor:
         """Of x [B, T, n, D], modulation [B, T, 6, D], seen: one of the roads of cache.py."""
-        if isinstance(seen, Clip):
+        if isinstance(seen, Parallel):
             return self.masked(x, modulation, *seen.at(self.layer))
         before, after = self.parts(modulation)
         return self.settle(x, self.attention(x, *before, seen), *after)
@@ -99,13 +99,13 @@ class Block(nn.Module):
         return attend(seen.ask(q), keys, values, bias)
 
     def masked(
-        self, x: Tensor, modulation: Tensor, scene: KeyValue, turns: Turns, bias: Tensor | None
+        self, x: Tensor, modulation: Tensor, ahead: KeyValue, turns: Turns, bias: Tensor | None
     ) -> Tensor:
         """`forward` over a clip, of tensors alone: the unit that `train --compile` compiles, once for all blocks."""
         before, after = self.parts(modulation)
         q, k, v = self.project(x, *before)
-        keys, values = join(scene, turns, k, v)
-        return self.settle(x, attend(rotate(q, turns[0]), keys, values, bias), *after)
+        keys, values = join(ahead, turns, k, v)
+        return self.settle(x, attend(asked(q, turns), keys, values, bias), *after)
 
     def parts(self, modulation: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """[B, T, 6, D] -> (shift, scale) before attention; gate after it, shift, scale and gate of the MLP."""
