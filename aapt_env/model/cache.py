@@ -21,7 +21,9 @@ from aapt_env.model.rope import Rope, Turn, rotate, turn
 
 KeyValue = tuple[Tensor, Tensor]  # keys (not rotated), values [B, heads, n, d]
 KV = list[KeyValue]  # per layer
-Turns = tuple[Turn, ...]  # of queries: towards their own pass, and towards what stands before it where that differs
+Turns = tuple[
+    Turn, ...
+]  # of queries: towards their own pass, and towards what stands before it where that differs
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 

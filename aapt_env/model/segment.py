@@ -49,7 +49,10 @@ class Segment(Parallel):
         self.slots = self.slots.to(device)
         exact = torch.float64 if kind == torch.float64 else torch.float32
         coming = torch.arange(age + 1, age + 1 + length, device=device, dtype=exact)
-        positions = coming, coming.clamp(max=reach + 2)  # as the ring's keys see them, and the prefix's
+        positions = (
+            coming,
+            coming.clamp(max=reach + 2),
+        )  # as the ring's keys see them, and the prefix's
         self.turns = tuple(turn(rope.tokens(each).flatten(0, 1)) for each in positions)
         start = torch.zeros(1, device=device, dtype=exact)
         at = [rope.scene(start)[0].expand(self.scenes, -1), rope.tokens(start + 1)[0]]
