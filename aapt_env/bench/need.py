@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aapt_env.world import World
+from aapt_env.world import GROUP, World
 
 META = torch.device("meta")
 SCORES = 3  # matrices of attention that a CPU holds at once: scores, scores with their bias, their softmax
@@ -27,7 +27,7 @@ class Need:
 
     weights: int  # of all networks
     memory: int  # cache, decoder state, previous latents
-    step: int  # the most that a step holds besides
+    step: int  # the most that a step, or a beginning, holds besides
 
     @property
     def total(self) -> int:
@@ -92,9 +92,12 @@ def count(plan: World, device: torch.device) -> Need:
         plan.advance(still(plan))
         plan.show()
     cache, sizes = plan.cache, plan.generator.config
+    begun = sum(t.nbytes for t in cache.memory) * min(GROUP, plan.batch) // plan.batch  # its ring
     scores = plan.batch * sizes.heads * sizes.tokens * cache.keys.shape[3] * plan.dtype.itemsize
     held = SCORES * scores if device.type == "cpu" else 0
-    return Need(sum(t.nbytes for t in weights), sum(t.nbytes for t in memory), alive.peak + held)
+    return Need(
+        sum(t.nbytes for t in weights), sum(t.nbytes for t in memory), max(alive.peak + held, begun)
+    )
 
 
 def free(device: torch.device) -> int | None:

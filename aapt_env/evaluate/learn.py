@@ -23,7 +23,7 @@ from aapt_env.spec import WorldSpec
 from aapt_env.train import loop, state
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)

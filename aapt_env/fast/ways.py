@@ -189,7 +189,11 @@ class Recorder:
 
 
 def capture(
-    work: Work, undo: Callable[[], None] = lambda: None, pool: Any = None
+    work: Work,
+    undo: Callable[[], None] = lambda: None,
+    pool: Any = None,
+    warmup: int = WARMUP,
+    generator: torch.Generator | None = None,
 ) -> tuple[Replay, Any]:
     """A CUDA graph of some work, and the pool that its memory is in.
 
@@ -197,15 +201,19 @@ def capture(
         work: is run for nothing first: libraries find their algorithms, Triton compiles.
         undo: is called after each such run.
         pool: of graphs of which never two run at once.
+        warmup: such runs; 0 for work that has been done before.
+        generator: of the work's random numbers, whose state at a launch is the one that counts.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARMUP):
+        for _ in range(warmup):
             work()
             undo()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
+    if generator is not None:
+        graph.register_generator_state(generator)
     with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         out = work()
 

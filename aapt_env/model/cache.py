@@ -251,10 +251,17 @@ class RingCache(Road):
         self.age += 1
         self.prepare()
 
+    @property
+    def memory(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values and prefix, [layers, B, heads, ...] each."""
+        return self.keys, self.values, self.prefix
+
     def put(self, rows: list[int], other: RingCache, picks: list[int]) -> None:
         """Make `rows` what rows `picks` of `other` are: new episodes begin there, and no other row changes."""
-        self.keys[:, rows], self.values[:, rows] = other.keys[:, picks], other.values[:, picks]
-        self.prefix[:, rows], self.age[rows] = other.prefix[:, picks], other.age[picks]
+        for mine, theirs in zip(self.memory, other.memory, strict=True):
+            for layer in range(len(mine)):  # one at a time: a copy of all layers may not fit
+                mine[layer, rows] = theirs[layer, picks]
+        self.age[rows] = other.age[picks]
         self.prepare()
 
     def select(self, rows: Tensor) -> RingCache:

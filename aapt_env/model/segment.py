@@ -44,9 +44,9 @@ class Segment(Parallel):
         age, reach, tokens = memory.age, memory.window, rope.grid.shape[0]
         device, kind = rope.grid.device, memory.keys.dtype
         self.scenes = memory.prefix.shape[3] - tokens
-        self.recent = range(max(2, age + 1 - reach), age + 1)  # positions remembered in the ring
-        self.slots = torch.tensor([(p - 2) % (reach + 1) for p in self.recent], dtype=torch.int64)
-        self.slots = self.slots.to(device)
+        # made on the device: in a recorded pass nothing can be copied there
+        self.recent = torch.arange(max(2, age + 1 - reach), age + 1, device=device)  # in the ring
+        self.slots = (self.recent - 2) % (reach + 1)
         exact = torch.float64 if kind == torch.float64 else torch.float32
         coming = torch.arange(age + 1, age + 1 + length, device=device, dtype=exact)
         positions = (
@@ -61,8 +61,7 @@ class Segment(Parallel):
 
     def mask(self, coming: Tensor, tokens: int) -> Tensor:
         """[T*N, S + N + (n + T)*N]: 0 where a token may look, -inf where it may not."""
-        before = torch.tensor(list(self.recent), device=coming.device, dtype=coming.dtype)
-        held = torch.cat([before, coming]).repeat_interleave(tokens)
+        held = torch.cat([self.recent.to(coming.dtype), coming]).repeat_interleave(tokens)
         behind = coming.repeat_interleave(tokens)[:, None] - held
         hidden = (behind < 0) | (behind > self.memory.window)
         hidden = torch.nn.functional.pad(hidden, (self.scenes + tokens, 0))

@@ -14,16 +14,16 @@ from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
-from aapt_env.train.clips import LatentClips
+from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
-from aapt_env.train.forcing import Forcing, dream
-from aapt_env.train.loop import Losses, Stage, Turn
+from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import adam, average
 from aapt_env.train.pilot import Pilot, fly
 from aapt_env.train.roller import Roller
+from aapt_env.train.stage import Losses, Stage, Turn
 
 ALARMS = {
     "critic": partial(
@@ -107,13 +107,21 @@ class Match:
     """A rollout beside a real clip with the same beginning, and the same controls unless a pilot chose others."""
 
     real: Tensor  # [B, 1 + T, C, h, w]
-    fake: Tensor  # the same shape; its graph leads to the generator
+    fake: Tensor  # the same shape
     controls: Tensor  # [B, T, k, width] of the real clip
     played: Tensor  # likewise, of the rollout
     scene: Tensor  # [B, attributes]
     given: int  # leading latents that are equal in both
     noise: Tensor  # [B, T, C, h, w] that made `fake`
     wrong: Tensor | None = None  # real as well, but not what `controls` led to
+    past: Past | None = None  # what makes `fake` once more with gradients; None: it carries them
+    kept: Clip | None = None  # real, for `keep`
+
+    def learning(self, generator: Generator) -> Match:
+        """The same with a fake whose graph leads to the generator."""
+        if self.past is None:
+            return self
+        return replace(self, fake=self.past.again(generator), past=None)
 
 
 class AdversarialStage(Stage):
@@ -174,7 +182,8 @@ class AdversarialStage(Stage):
         flown = clip
         if few := round(c.piloted * c.batch):
             flown = fly(self.pilot, self.generator, clip, noise, given, few, dice)
-        fake = dream(self.generator, flown, noise, given, lead, c.overlap, c.forcing, self.roll)
+        made = dream(self.generator, flown, noise, given, lead, c.overlap, c.forcing, self.roll)
+        fake, past = (made.end, made) if isinstance(made, Past) else (made, None)
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None
@@ -182,7 +191,14 @@ class AdversarialStage(Stage):
             elsewhere = self.train.at(episodes, starts + apart, length).latents[:, cut]
             wrong = torch.where(self.shown, real, elsewhere)
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
-        return Match(real, fake, controls, played, clip.scene, given, noise[:, cut], wrong)
+        kept = self.train.sample(dice, c.batch, c.length) if c.keep else None
+        return Match(
+            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept
+        )
+
+    def recordable(self, match: Match) -> bool:
+        """But for an anchor, which is lifted step by step, and for a fake that came with its graph."""
+        return not self.config.anchor and match.past is not None
 
     def judge(
         self,
@@ -234,13 +250,14 @@ class AdversarialStage(Stage):
 
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
+        match = match.learning(self.generator)
         t = self.config.times * dice.uniform(len(match.real))
         (fake,) = self.judge(match, [(match.fake, match.played)], t)
         with torch.no_grad():
             (real,) = self.judge(match, [(match.real, match.controls)], t, plain=True)
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
         versus = relativistic(real, fake)
-        found = {"generator": versus.detach(), "motion": motion, "pace": self.balance.pace()}
+        found = {"generator": versus.detach(), "motion": motion}
         loss, pull = versus, self.config.anchor * (1 - dice.step / self.config.anchored)
         if pull > 0:
             astray = self.astray(self.begun, match).mean()
@@ -249,16 +266,15 @@ class AdversarialStage(Stage):
             apart = self.unheeded(match)
             loss, found["heed"] = loss + self.config.heed * apart, apart.detach()
         yield loss, found
-        if self.config.keep:
-            miss = self.forgotten(dice)
+        if match.kept is not None:
+            miss = self.forgotten(match.kept, dice)
             yield self.config.keep * miss, {"keep": miss.detach()}
 
-    def forgotten(self, dice: Dice) -> Tensor:
+    def forgotten(self, clip: Clip, dice: Dice) -> Tensor:
         """Mean squared error of one teacher-forced pass from pure noise, on clips of its own.
 
         It holds what the critic does not ask for: that a control does what it did in the game.
         """
-        clip = self.train.sample(dice, self.config.batch, self.config.length)
         noise = dice.normal(*clip.latents[:, 1:].shape)
         velocity = teacher_forced(self.generator, noise, clip, noise.new_ones(len(noise)))
         return (noise - velocity - clip.latents[:, 1:]).square().mean()

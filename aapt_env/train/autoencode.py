@@ -12,8 +12,8 @@ from torch import Tensor
 from aapt_env.model.vae import VAE
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)

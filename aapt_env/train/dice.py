@@ -18,11 +18,18 @@ class Dice:
     step: int = 0
 
     @classmethod
-    def of(cls, seed: int, stage: str, step: int, device: torch.device | str = "cpu") -> Dice:
-        """The dice of one step."""
+    def of(
+        cls,
+        seed: int,
+        stage: str,
+        step: int,
+        device: torch.device | str = "cpu",
+        generator: torch.Generator | None = None,
+    ) -> Dice:
+        """The dice of one step; a generator that is given, on the device, is seeded and used."""
         pick = np.random.default_rng((seed, zlib.crc32(stage.encode()), step))
-        generator = torch.Generator(device).manual_seed(int(pick.integers(2**62)))
-        return cls(pick, generator, step)
+        generator = torch.Generator(device) if generator is None else generator
+        return cls(pick, generator.manual_seed(int(pick.integers(2**62))), step)
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal, on the device."""

@@ -13,8 +13,8 @@ from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.dream import Dreamer
-from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam, average
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 def shifted(t: Tensor, s: float) -> Tensor:
@@ -85,6 +85,10 @@ class DiffusionStage(Stage):
         """Windows of latents."""
         return self.train.sample(dice, self.config.batch, self.config.length)
 
+    def recordable(self, batch: Clip) -> bool:
+        """All updates are alike."""
+        return True
+
     def losses(self, clip: Clip, dice: Dice) -> Losses:
         """Mean squared error of the velocity."""
         noise = dice.normal(*clip.latents[:, 1:].shape)
@@ -142,7 +146,7 @@ class ConsistencyStage(Stage):
         optimizer = adam(generator, config.lr, (0.9, 0.98))
         self.turns = [Turn("generator", (generator,), optimizer, self.losses)]
 
-    batch = DiffusionStage.batch
+    batch, recordable = DiffusionStage.batch, DiffusionStage.recordable
 
     def losses(self, clip: Clip, dice: Dice) -> Losses:
         """Pseudo-Huber distance between the student at one level and itself, without gradient, at the level below."""

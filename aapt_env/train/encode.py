@@ -23,7 +23,7 @@ from aapt_env.train.clips import EncodedEpisode
 
 MARK = "vae.json"  # whose latents a folder holds
 AHEAD = 2  # episodes per core that are decoded, or being decoded, before their turn
-BATCH = {"cpu": 64, "cuda": 512}  # latents encoded at once
+BATCH = {"cpu": 64, "cuda": 128}  # latents encoded at once
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,13 +46,22 @@ def encode_frames(
     batch = batch or BATCH[device.type]
     whole = torch.from_numpy(frames[: 1 + (len(frames) - 1) // k * k]).to(device)
     x, ends = vae.groups(whole[None])[0], whole[0::k]
+    count = len(x)
+    if device.type == "cuda":  # for every new shape cuDNN would look for its ways again
+        x, ends = (filled(each, batch) for each in (x, ends))
     latents, alone = [], []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for i in range(0, len(x), batch):
             latents.append(vae.normalise(vae.encoder(x[i : i + batch])[0]).half())
             alone.append(vae.encode_alone(ends[i : i + batch]).half())
-    both = torch.cat(latents), torch.cat(alone)
+    both = torch.cat(latents)[:count], torch.cat(alone)[:count]
     return both[0].cpu().contiguous(), both[1].cpu().contiguous()
+
+
+def filled(rows: torch.Tensor, batch: int) -> torch.Tensor:
+    """Rows of zeros after those of x [n, ...], up to a multiple of `batch`."""
+    missing = -len(rows) % batch
+    return torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])
 
 
 def ahead(

@@ -10,6 +10,7 @@ from torch import Tensor
 from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, resume, rollout
+from aapt_env.model.segment import Memory
 from aapt_env.train.clips import Clip
 from aapt_env.train.roller import Roller
 
@@ -29,6 +30,35 @@ class Forcing:
     memory: bool = True
 
 
+@dataclass(frozen=True)
+class Past:
+    """A rollout without gradient, and what one masked pass needs to make its end once more, with gradients."""
+
+    rolled: Tensor  # [B, 1 + lead + T, C, h, w]
+    controls: Tensor  # [B, lead + T, k, width]
+    noise: Tensor  # [B, lead + T, C, h, w]
+    scene: Tensor  # [B, attributes]
+    memory: (
+        Memory | None
+    )  # of the ring when `free` latents were made; None: the pass begins where the rollout did
+    given: int  # leading latents that stay as they are, real or without gradient
+    lead: int
+    free: int  # latents that carry no gradient
+
+    @property
+    def end(self) -> Tensor:
+        """The last 1 + T latents as rolled out."""
+        return self.rolled[:, self.lead :]
+
+    def again(self, generator: Generator) -> Tensor:
+        """The same latents with all the gradients that a growing cache would give: [B, 1 + T, C, h, w]."""
+        if self.memory is None:
+            return replay(generator, self.rolled, self.controls, self.noise, self.scene, self.given)
+        made = resume(generator, self.rolled, self.controls, self.noise, self.memory)
+        same = self.rolled[:, self.lead : self.given]
+        return torch.cat([same, made[:, self.given - self.free - 1 :]], dim=1)
+
+
 def dream(
     generator: Generator,
     clip: Clip,
@@ -38,7 +68,7 @@ def dream(
     overlap: int,
     how: Forcing,
     roll: Roller | None = None,
-) -> Tensor:
+) -> Past | Tensor:
     """The last 1 + T latents of a rollout over a clip of lead + T; the lead carries no gradient.
 
     Args:
@@ -52,21 +82,18 @@ def dream(
         roll: the generator's roller, where it has one already.
 
     Returns:
-        [B, 1 + T, C, h, w].
+        The rollout, to be made once more with gradients; or, of ways that no masked pass knows, [B, 1 + T, C, h, w]
+        that carry them.
     """
     length, window = noise.shape[1], generator.config.window
     if not how.student:
         return replay(generator, clip.latents, clip.controls, noise, clip.scene, 1)[:, lead:]
     free = lead + overlap if lead else 0
     if how.detach and how.memory and (free or length <= window + 2):
-        # a rollout without gradient, then one masked pass, has all the gradients of the growing cache
         roll = roll or Roller(generator)
         rolled, memory = roll(clip.latents, clip.controls, noise, clip.scene, given, free)
-        if memory is None:
-            return replay(generator, rolled, clip.controls, noise, clip.scene, given)
-        made = resume(generator, rolled, clip.controls, noise, memory)
-        real = max(free + 1, given)  # latents that carry no gradient, real ones or made
-        return torch.cat([rolled[:, lead:real], made[:, real - free - 1 :]], dim=1)
+        same = max(free + 1, given)
+        return Past(rolled, clip.controls, noise, clip.scene, memory, same, lead, free)
     return stepwise(generator, clip, noise, given, lead, free, how)
 
 
@@ -79,7 +106,7 @@ def stepwise(
     free: int,
     how: Forcing,
 ) -> Tensor:
-    """`dream` by a growing cache whose every step keeps its graph; the first `free` steps keep none."""
+    """The latents of `dream` by a growing cache whose every step keeps its graph; the first `free` steps keep none."""
     start, trunk = clip.latents[:, :given], generator.trunk
     cache = GrowingCache(trunk.rope, trunk.scene(clip.scene), generator.config.window)
     before = start[:, :0]

@@ -6,63 +6,22 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from aapt_env.device import fixed_shapes
 from aapt_env.train import state
-from aapt_env.train.alarms import Alarm
 from aapt_env.train.dice import Dice
-
-Losses = Iterator[tuple[Tensor, dict[str, Any]]]
-
-
-@dataclass
-class Turn:
-    """Whose turn it is: `modules` learn from `losses(batch, dice)`, all other modules of the stage stand still."""
-
-    name: str
-    modules: tuple[nn.Module, ...]
-    optimizer: torch.optim.Optimizer
-    losses: Callable[[Any, Dice], Losses]  # one loss, or one per segment of a long video
-    clip: float | None = 1.0  # gradient norm, None for no clipping
-    pace: Callable[[], float] = lambda: 1.0  # a factor to the learning rate, asked at each turn
-
-
-@dataclass(kw_only=True)
-class Stage:
-    """What a stage is to the loop. Subclasses fill `modules` and `turns`; losses depend on models, batch and dice."""
-
-    name: str
-    modules: dict[str, nn.Module] = field(default_factory=dict)  # all that is saved
-    turns: list[Turn] = field(default_factory=list)
-    alarms: list[Alarm] = field(default_factory=list)
-
-    def batch(self, dice: Dice) -> Any:
-        """The step's data, on the device."""
-        raise NotImplementedError
-
-    def after(self, step: int) -> None:
-        """After the turns: averages of weights."""
-
-    def finish(self) -> None:
-        """Once, after the last step."""
-
-    def picture(self) -> np.ndarray | None:
-        """A contact sheet, [H, W, 3] uint8 RGB."""
-        return None
-
-    def exam(self) -> dict[str, float]:
-        """Further metrics, measured as often as pictures are drawn."""
-        return {}
+from aapt_env.train.recorder import Recorder
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +40,10 @@ class Run:
     log_every: int = 20
     save_seconds: float = 120.0
     picture_seconds: float = 240.0
-    measure: int = 12  # steps whose rate fixes the number of steps; the first two do not count
+    measure: int = (
+        10  # steps whose rate fixes the number of steps; the first two are not among them
+    )
+    record: bool = True  # on a GPU, turns as CUDA graphs where the stage can be recorded
 
 
 class NonFinite(ValueError):
@@ -121,18 +83,17 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
     """The steps from `step` on; the rest of `train`."""
     optimizers = {turn.name: turn.optimizer for turn in stage.turns}
     base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in stage.turns}
+    recorder = Recorder.of(run.device) if run.record else None
     saved = pictured = time.monotonic()
-    ticks: list[float] = []
+    pace = Pace(run)
     examined: dict[str, float] = {}
     with tqdm(total=steps, initial=step, desc=stage.name, unit="step", mininterval=2.0) as bar:
         while steps is None or step < steps:
-            ticks.append(time.monotonic())
-            if steps is None and len(ticks) > run.measure:
-                rate = (ticks[-1] - ticks[2]) / (len(ticks) - 3)
-                steps = bar.total = max(step + 1, round((run.seconds or 60.0) / rate))
+            if steps is None and pace.known:
+                steps = bar.total = max(step + 1, pace.steps)
             factor = schedule(step, steps or 10**9, run)
-            with fixed_shapes(run.device):
-                metrics = advance(stage, run, step, base, factor, path)
+            with fixed_shapes(run.device), pace.step(recorder):
+                metrics = advance(stage, run, step, base, factor, path, recorder)
             step += 1
             bar.update()
             now = time.monotonic()
@@ -157,31 +118,67 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
     return True
 
 
+class Pace:
+    """How long steps take; those in which something is chosen, compiled or recorded for the first time do not count."""
+
+    def __init__(self, run: Run):
+        self.run, self.skipped = run, 0
+        self.seconds: list[float] = []
+
+    @contextlib.contextmanager
+    def step(self, recorder: Recorder | None) -> Iterator[None]:
+        """Take note of one."""
+        begun, new = time.monotonic(), recorder.new if recorder else 0
+        yield
+        if self.skipped < 2 or (recorder is not None and recorder.new != new):
+            self.skipped += 1
+        else:
+            self.seconds.append(time.monotonic() - begun)
+
+    @property
+    def known(self) -> bool:
+        """Whether there are enough; where kinds of batches are many, in the end all steps do."""
+        return len(self.seconds) >= self.run.measure
+
+    @property
+    def steps(self) -> int:
+        """How many fit in the time that the stage may take."""
+        return round((self.run.seconds or 60.0) * len(self.seconds) / sum(self.seconds))
+
+
 def advance(
-    stage: Stage, run: Run, step: int, base: dict[str, list[float]], factor: float, path: Path
+    stage: Stage,
+    run: Run,
+    step: int,
+    base: dict[str, list[float]],
+    factor: float,
+    path: Path,
+    recorder: Recorder | None = None,
 ) -> dict[str, Any]:
     """One step: every module's turn, once."""
-    dice = Dice.of(run.seed, stage.name, step, run.device)
+    generator = recorder.generator if recorder else None
+    dice = Dice.of(run.seed, stage.name, step, run.device, generator)
     metrics: dict[str, Any] = {}
     precision = torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16)
     with precision:
-        batch = stage.batch(dice)
+        batch, kind = stage.batch(dice), None
+    if recorder is not None and stage.recordable(batch):
+        kind, batch = recorder.settle(batch)
     for turn in stage.turns:
-        pace = turn.pace()
+        pace = 1.0
+        if turn.pace is not None:
+            metrics["pace"] = pace = turn.pace()
         for group, rate in zip(turn.optimizer.param_groups, base[turn.name], strict=True):
             group["lr"] = rate * factor * pace
         with only(turn.modules, stage.modules):
-            losses = turn.losses(batch, dice)
-            while True:
-                with precision:
-                    item = next(losses, None)
-                if item is None:
-                    break
-                loss, found = item
-                metrics.update(found)
-                if not torch.isfinite(loss):
-                    raise non_finite(f"{turn.name} loss is {loss.item()}", stage, step, path)
-                loss.backward()
+            if kind is None or recorder is None:
+                for loss, found in gradients(turn, batch, dice, precision):
+                    metrics |= found
+                    if not torch.isfinite(loss):
+                        raise non_finite(f"{turn.name} loss is {loss.item()}", stage, step, path)
+            else:
+                work = partial(recorded, turn, batch, dice, precision)
+                metrics |= recorder.run(kind, turn, work)
         weights = [p for module in turn.modules for p in module.parameters() if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(weights, turn.clip or float("inf"))
         if not torch.isfinite(norm):
@@ -190,6 +187,26 @@ def advance(
         turn.optimizer.step()
         turn.optimizer.zero_grad(set_to_none=True)
     stage.after(step)
+    return metrics
+
+
+def gradients(turn: Turn, batch: Any, dice: Dice, precision: torch.autocast) -> Losses:
+    """A turn's losses, each told before its gradients are found."""
+    losses = turn.losses(batch, dice)
+    while True:
+        with precision:
+            item = next(losses, None)
+        if item is None:
+            return
+        yield item
+        item[0].backward()
+
+
+def recorded(turn: Turn, batch: Any, dice: Dice, precision: torch.autocast) -> dict[str, Any]:
+    """All of a turn's losses and gradients, without a look at them, which would wait for the GPU; its metrics."""
+    metrics: dict[str, Any] = {}
+    for _, found in gradients(turn, batch, dice, precision):
+        metrics |= found
     return metrics
 
 

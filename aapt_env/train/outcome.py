@@ -14,8 +14,8 @@ from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.rollout import rollout
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from aapt_env.model.vae import VAE
 from aapt_env.train.autoencode import AutoencodeStage, reconstruction
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.loop import Losses, Stage, Turn
 from aapt_env.train.optim import adam
+from aapt_env.train.stage import Losses, Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)

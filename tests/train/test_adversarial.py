@@ -165,9 +165,9 @@ def test_piloted_rollouts_are_judged_under_the_controls_they_were_made_with(stag
     for losses in (made.critic_losses, made.generator_losses):
         list(losses(match, Dice.of(0, "x", 1)))
     for latents, controls in asked:
-        mine = match.played if torch.equal(latents, match.fake) else match.controls
-        if torch.equal(latents, match.fake) or torch.equal(latents, match.real):
-            assert torch.equal(controls, mine)
+        fake = torch.allclose(latents, match.fake, rtol=1e-4, atol=1e-4)
+        if fake or torch.equal(latents, match.real):
+            assert torch.equal(controls, match.played if fake else match.controls)
     assert len(asked) == 2 + 4 + 2
     with pytest.raises(ValueError, match=r"piloted 1.5; expected 0 to 1"):
         Adversarial(share=1, piloted=1.5)
@@ -267,14 +267,15 @@ def test_what_diffusion_taught_can_be_kept(stage):
     match = made.batch(Dice.of(0, "x", 0))
     (_, first), (loss, found) = made.generator_losses(match, Dice.of(0, "x", 1))
     assert "generator" in first and loss.item() == pytest.approx(3 * found["keep"].item())
-    assert len(list(stage().generator_losses(match, Dice.of(0, "x", 1)))) == 1
+    bare = stage()
+    assert len(list(bare.generator_losses(bare.batch(Dice.of(0, "x", 0)), Dice.of(0, "x", 1)))) == 1
     with torch.no_grad():
         for p in made.generator.leave.parameters():
             p.zero_()
     real = made.train.latents[1:].float().square().mean().item()
-    assert made.forgotten(Dice.of(0, "x", 1)).item() == pytest.approx(real + 1, rel=0.2), (
-        "noise itself"
-    )
+    assert made.forgotten(match.kept, Dice.of(0, "x", 1)).item() == pytest.approx(
+        real + 1, rel=0.2
+    ), "noise itself"
 
 
 def test_what_is_handed_on_lies_between_the_averages_of_two_stages(stage):
@@ -306,7 +307,7 @@ def test_who_does_what_diffusion_would_has_nothing_to_heed(stage):
     match = made.batch(dice)
     assert made.unheeded(match).item() == pytest.approx(0, abs=1e-6)
     torch.nn.init.normal_(made.generator.leave.bias, std=0.3)
-    match = made.batch(dice)
+    match = made.batch(dice).learning(made.generator)
     apart = made.unheeded(match)
     assert apart.item() > 1e-3
     apart.backward()

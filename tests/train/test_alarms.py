@@ -8,7 +8,8 @@ from torch import nn
 
 from aapt_env.train.adversarial import ALARMS
 from aapt_env.train.alarms import Alarm
-from aapt_env.train.loop import Run, Stage, Turn, train
+from aapt_env.train.loop import Run, train
+from aapt_env.train.stage import Stage, Turn
 
 
 def rings(alarm, values):

@@ -10,7 +10,8 @@ from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.clips import Clip
 from aapt_env.train.dice import Dice
-from aapt_env.train.forcing import Forcing, dream, stepwise
+from aapt_env.train.forcing import Forcing, Past, stepwise
+from aapt_env.train.forcing import dream as dreamt
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
 CONFIG = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))
@@ -23,6 +24,17 @@ def parts():
     for p in made.parameters():
         torch.nn.init.normal_(p, std=0.2)
     return made
+
+
+def dream(made, *inputs):
+    """With gradients: made once more where it was rolled out without."""
+    found = dreamt(made, *inputs)
+    if not isinstance(found, Past):
+        return found
+    assert not found.end.requires_grad
+    again = found.again(made)
+    torch.testing.assert_close(found.end, again.detach(), rtol=1e-4, atol=1e-4)
+    return again
 
 
 def same_gradients(made, fast, plain):

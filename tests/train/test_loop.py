@@ -19,7 +19,8 @@ from torch import nn
 import aapt_env
 from aapt_env.train import loop, state
 from aapt_env.train.dice import Dice
-from aapt_env.train.loop import Log, NonFinite, Run, Stage, Turn, only, schedule, train
+from aapt_env.train.loop import Log, NonFinite, Run, only, schedule, train
+from aapt_env.train.stage import Stage, Turn
 
 
 class Toy(Stage):
