@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from aapt_env.fast.fit import triton
 from aapt_env.fast.still import still
 from aapt_env.fast.ways import capture
 from aapt_env.model.cache import KV, RingCache
@@ -21,14 +24,19 @@ class Roller:
     """Rolls a generator out while it learns.
 
     On a GPU most of a rollout is waiting for Python, so there `rollout.step` is recorded as one CUDA graph and
-    launched once per latent. A graph reads weights where they lie, and optimizers change them there.
+    launched once per latent. A graph reads weights where they lie, and optimizers change them there. Under bf16
+    autocast a copy of the weights rolls out, in bf16 and on the fused kernels, as a world is played on a GPU.
 
     Args:
         generator: whose weights are used as they are at each call.
+        kernels: whether there is such a copy; None: on a GPU that has Triton.
     """
 
-    def __init__(self, generator: Generator):
+    def __init__(self, generator: Generator, kernels: bool | None = None):
         self.generator = generator
+        cuda = next(generator.parameters()).is_cuda
+        self.kernels = cuda and triton() if kernels is None else kernels
+        self.fused: Generator | None = None
         self.cache: RingCache | None = None  # of the recorded step
         self.recorded: Step | None = None
 
@@ -55,17 +63,32 @@ class Roller:
         Returns:
             [B, 1 + T, C, h, w] beginning with the given ones, and the memory at that age.
         """
+        kind = start.device.type
         torch.clear_autocast_cache()  # of weights that have moved since
-        cache, ahead = self.begin(self.scene(scene), start[:, 0], controls[:, 0], noise[:, 0])
-        out, memory = list(start[:, :given].unbind(1)), None
-        for i in range(controls.shape[1]):
-            if keep and i == keep:
-                memory = Memory.of(cache, i)
-            made = ahead(out[i], controls[:, i], noise[:, i])
-            if i + 1 >= len(out):
-                out.append(made)
+        kv = self.scene(scene)
+        player = self.player(kind)
+        fused = player is not self.generator
+        with torch.autocast(kind, enabled=False) if fused else contextlib.nullcontext():
+            cache, ahead = self.begin(player, kv, start[:, 0], controls[:, 0], noise[:, 0])
+            out, memory = list(start[:, :given].unbind(1)), None
+            for i in range(controls.shape[1]):
+                if keep and i == keep:
+                    memory = Memory.of(cache, i)
+                made = ahead(out[i], controls[:, i], noise[:, i])
+                if i + 1 >= len(out):
+                    out.append(made)
         torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
         return torch.stack(out, dim=1), memory
+
+    def player(self, kind: str) -> Generator:
+        """Who rolls out: the generator, or under autocast its copy on kernels, with the weights of now."""
+        if not (self.kernels and torch.is_autocast_enabled(kind)):
+            return self.generator
+        if self.fused is None:
+            self.fused = fused_copy(self.generator, torch.get_autocast_dtype(kind))
+        mine, theirs = list(self.fused.parameters()), list(self.generator.parameters())
+        torch._foreach_copy_(mine, theirs)
+        return self.fused
 
     def scene(self, scene: Tensor) -> KV:
         """Keys and values of the scene, in the precision in which they will be looked at."""
@@ -76,20 +99,31 @@ class Roller:
         return [(k.to(kind), v.to(kind)) for k, v in kv]
 
     def begin(
-        self, kv: KV, previous: Tensor, controls: Tensor, noise: Tensor
+        self, player: Generator, kv: KV, previous: Tensor, controls: Tensor, noise: Tensor
     ) -> tuple[RingCache, Step]:
         """An empty ring, and the step over it."""
-        trunk, window = self.generator.trunk, self.generator.config.window
+        trunk, window = player.trunk, player.config.window
         if noise.device.type != "cuda":
             cache = RingCache(trunk.rope, kv, window)
-            return cache, lambda *inputs: step(self.generator, *inputs, cache)
+            return cache, lambda *inputs: step(player, *inputs, cache)
         if self.cache is None or self.recorded is None or len(self.cache.age) != len(noise):
             self.cache = still(RingCache(trunk.rope, kv, window))
-            self.recorded = record(self.generator, self.cache, (previous, controls, noise))
+            self.recorded = record(player, self.cache, (previous, controls, noise))
         self.cache.age.zero_()
         self.cache.put_scene(self.cache.rows, kv)
         self.cache.prepare()
         return self.cache, self.recorded
+
+
+def fused_copy(generator: Generator, dtype: torch.dtype) -> Generator:
+    """A copy that steps on the fused kernels."""
+    from aapt_env.fast.fused import swap  # here: it needs Triton
+
+    made = copy.deepcopy(generator).to(dtype).requires_grad_(False)
+    for block in made.trunk.blocks:
+        vars(block).pop("masked", None)  # what was compiled is the generator's
+    swap(made)
+    return made
 
 
 def record(generator: Generator, cache: RingCache, like: tuple[Tensor, ...]) -> Step:

@@ -15,7 +15,11 @@ from aapt_env.fast import Fast, fit, ways  # noqa: E402
 from aapt_env.fast.fused import FusedBlock, FusedDecoder, swap  # noqa: E402
 from aapt_env.fast.kernels import attention, epilogue, noise, norm, pixels, ring, twins  # noqa: E402
 from aapt_env.model.cache import RingCache  # noqa: E402
+from aapt_env.model.generator import Generator  # noqa: E402
 from aapt_env.model.rope import Rope  # noqa: E402
+from aapt_env.model.trunk import Block, TrunkConfig  # noqa: E402
+from aapt_env.spec import ControlSpec  # noqa: E402
+from aapt_env.train.roller import Roller  # noqa: E402
 from aapt_env.world import World  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -174,3 +178,28 @@ def test_kernels_need_a_gpu_and_triton(tiny, monkeypatch, capsys):
     assert fit.fit(Fast(kernels=True), *nets, torch.device("cuda")) is twins.noise
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "pip install triton" in said
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_rollouts_of_a_training_take_the_kernels_of_play_with_the_weights_of_now(bf16):
+    """Under autocast a copy rolls out; it is played as a bf16 world is, and learns nothing by itself."""
+    config = TrunkConfig(channels=4, rows=4, columns=4, dim=32, depth=2, heads=2, window=4, scenes=(2,))  # fmt: skip
+    made = Generator(config, ControlSpec(space="MultiBinary", size=2)).to(DEVICE)
+    for p in made.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    start, noise = random(3, 3, 4, 4, 4), random(3, 9, 4, 4, 4)
+    controls, scene = random(3, 9, 4, 2).gt(0).float(), torch.tensor([[0], [1], [0]]).to(DEVICE)
+    inputs = start, controls, noise, scene
+    fast, plain = Roller(made, kernels=True), Roller(made, kernels=False)
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+        for _ in range(2):
+            got, memory = fast(*inputs, given=2, keep=7)
+            expected, kept = plain(*inputs, given=2, keep=7)
+            same(got, expected, torch.bfloat16)
+            for mine, theirs in zip((memory.keys, memory.values), (kept.keys, kept.values), strict=True):  # fmt: skip
+                same(mine, theirs, torch.bfloat16)
+            made.leave.weight.mul_(-1)
+    assert (fast.fused is not None) == bf16
+    if bf16:
+        assert isinstance(fast.fused.trunk.blocks[0], FusedBlock)
+        assert type(made.trunk.blocks[0]) is Block
