@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aapt_env import checkpoint
+from aapt_env.data.episodes import Episodes
 from aapt_env.device import fast_bf16, pick
 from aapt_env.games import control_mask
 from aapt_env.model.critic import Critic
@@ -22,7 +23,7 @@ from aapt_env.train import loop, pilot, state
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
 from aapt_env.train.clips import FrameClips, LatentClips
-from aapt_env.train.dataset import open_dataset
+from aapt_env.train.dataset import Dataset, open_dataset
 from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
@@ -105,9 +106,17 @@ class Training:
             state.load_module(self.folder.state_of(stage), name, made)
         return made
 
+    def grown(self) -> bool:
+        """Whether more episodes were recorded since, beside the training; they are in `data` then."""
+        found = Episodes.open(self.data.episodes.path)
+        if len(found) <= len(self.data.episodes):
+            return False
+        self.data = Dataset(found, self.recipe.k)
+        return True
+
     def latents(self) -> None:
         """Encode every episode once, with the trained VAE, and make the dreamer."""
-        if hasattr(self, "clips"):
+        if not self.grown() and hasattr(self, "clips"):
             return
         if self.origin is not None and not self.folder.state_of("autoencode").is_file():
             self.take_vae()

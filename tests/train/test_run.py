@@ -19,6 +19,7 @@ from aapt_env.train import publish
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import RECIPES, STAGES, recipe
 from aapt_env.train.run import train
+from aapt_env.train.training import Training
 
 HOME = "state.safetensors"
 
@@ -428,3 +429,28 @@ def test_a_compiled_stage_learns_what_the_plain_one_does(again, stage):
     for name in plain:
         if name.startswith("module/generator"):
             torch.testing.assert_close(fast[name], plain[name], rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_what_is_recorded_beside_a_training_is_trained_on_from_the_next_stage_on(
+    dataset, rolling, small, tmp_path
+):
+    """Two episodes at first; all of them once the VAE is trained."""
+    growing, out = Path(shutil.copytree(dataset, tmp_path / "data")), tmp_path / "run"
+    sidecars = sorted((growing / "meta/aapt").glob("chunk-*/file-*.json"))
+    assert len(sidecars) > 2
+    for path in sidecars[2:]:
+        path.rename(path.with_suffix(".later"))
+    settings = dict(recipe=small(), data=growing, out=out, device="cpu", seed=3)
+    train(rolling, stage="autoencode", **settings)
+    train(rolling, stage="polish", **settings)
+    training = Training(rolling, small(), None, out, "cpu", 3)
+    assert training.open_data(growing, float("inf"))
+    training.latents()
+    few = len(training.clips.lengths) + len(training.held.lengths)
+    training.latents()
+    for path in sidecars[2:]:
+        path.with_suffix(".later").rename(path)
+    training.latents()
+    many = len(training.clips.lengths) + len(training.held.lengths)
+    assert (few, many) == (2, len(sidecars))
+    assert len(list((out / "latents").glob("*.safetensors"))) == many
