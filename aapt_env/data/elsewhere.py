@@ -7,10 +7,11 @@ from collections.abc import Callable
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.games import HoldControl
+from aapt_env.games import HoldControl, world_spec
 
 HERE = (3.0, 9.0)  # seconds that the policy answers its own game, at least and below
 AWAY = (3.0, 8.0)  # seconds that it answers the other one; after more, a car is far out in a field
+OFF = 0.25  # share of these in which nothing is touched: drivers seldom let go for as long, players do
 
 
 class Race:
@@ -50,8 +51,10 @@ class Elsewhere:
     learns to bend it there. Controls of another race have the policy's habits to the last, and say nothing about the
     road at hand. That is so for as long as a world is judged on, where an `Echo` is over in two seconds.
 
-    The other race stands still while the policy is at home, and the policy is asked all along, so that it can take
-    over at any time.
+    In some of the turns away nothing is touched at all, which is what a world has to know when a player lets go.
+
+    The other race stands still while the policy is at home or its hands are off, and the policy is asked all along, so
+    that it can take over at any time.
 
     Args:
         own: the factory of the policy.
@@ -64,12 +67,18 @@ class Elsewhere:
         self._rng = np.random.default_rng([seed, 2])
         self._race = Race(own, game.second(), np.random.default_rng([seed, 3]))
         self._rate = game.frame_fps / game.k  # latents per second
-        self._away, self._left = False, self._draw(HERE)
+        self._rest = world_spec(game, game.name or "", game.k).control.neutral()
+        self._away, self._off, self._left = False, False, self._draw(HERE)
 
     @property
     def away(self) -> bool:
-        """Whether the last control was one for the other race."""
+        """Whether the last control was one for the other race, or none."""
         return self._away
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing was touched."""
+        return self._off
 
     def reset(self, game: gym.Env) -> None:
         """Take a seat."""
@@ -81,8 +90,11 @@ class Elsewhere:
         action = self._own(observation, info)
         if self._left == 0:
             self._away = not self._away
+            self._off = self._away and self._rng.random() < OFF
             self._left = self._draw(AWAY if self._away else HERE)
         self._left -= 1
+        if self._off:
+            return self._rest
         return self._race.next() if self._away else action
 
     def _draw(self, seconds: tuple[float, float]) -> int:

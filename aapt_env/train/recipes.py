@@ -173,7 +173,7 @@ def h100() -> Recipe:
         window=14,
         autoencode=Autoencode(share=0.1, batch=32, latents=4),
         polish=Polish(share=0.1, batch=32, latents=4),
-        diffusion=Diffusion(share=0.38, batch=64, length=16, lr=8e-4, shift=6.0),
+        diffusion=Diffusion(share=0.38, batch=64, length=16, lr=6e-4, shift=6.0),
         consistency=Consistency(share=0.0),
         adversarial=Adversarial(
             share=0.2, begin="diffusion", batch=32, length=16, penalised=1 / 16, keep=0.5

@@ -31,6 +31,7 @@ def train(
     watch: Callable | None = None,
     dry_run: bool = False,
     begin_with: str | Path | None = None,
+    plain: bool = False,
 ) -> None:
     """Train a world of `game` through the recipe's stages; see `aapt train --help`.
 
@@ -50,6 +51,7 @@ def train(
         dry_run: with recipe `auto`, print the plan and stop.
         begin_with: a world, by name or folder, with whose networks a new run begins: the VAE, and the generator where
             it is as large. A run that begins with `stage` diffusion takes that VAE as it is.
+        plain: on a GPU, one operation at a time instead of CUDA graphs.
 
     Raises:
         ValueError: contradicting arguments, a dataset of another size, a damaged state.
@@ -69,7 +71,7 @@ def train(
             return
         budget = recipe.budget
     origin = find_checkpoint(begin_with) if begin_with is not None else None
-    training = Training(game, recipe, budget, out, device, seed, compile, watch, origin)
+    training = Training(game, recipe, budget, out, device, seed, compile, watch, origin, plain)
     folder = training.folder
     names = folder.plan(stage, resume)
     if not training.open_data(data, deadline):

@@ -54,8 +54,9 @@ class Training:
         compile: bool = False,
         watch: Callable | None = None,
         origin: Path | None = None,
+        plain: bool = False,
     ):
-        self.watch, self.origin = watch, origin
+        self.watch, self.origin, self.plain = watch, origin, plain
         self.recipe = recipe(recipe_name) if isinstance(recipe_name, str) else recipe_name
         self.folder = RunFolder(out, game, self.recipe, budget or self.recipe.budget, seed)
         self.checkpoint = out / "checkpoint"
@@ -254,7 +255,7 @@ class Training:
             stage,
             loop.Run(
                 folder=self.folder.path / name, seed=self.folder.seed, steps=settings.steps, deadline=deadline,
-                seconds=settings.share * self.folder.budget, device=self.device, bf16=self.bf16,
+                seconds=settings.share * self.folder.budget, device=self.device, bf16=self.bf16, record=not self.plain,
             ),
         )  # fmt: skip
         if done and name in CODERS:

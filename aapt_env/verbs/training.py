@@ -43,6 +43,8 @@ class Train:
     """Of weights, noise and the order of clips."""
     compile: bool = False
     """torch.compile for generator and critic: a minute of compiling per stage, then faster; needs a C++ compiler."""
+    plain: bool = False
+    """On a GPU, one operation at a time instead of CUDA graphs: slower, for finding out what is wrong."""
     begin_with: Annotated[str | None, unless("new ones", "WORLD")] = None
     """A world, by name or folder, with whose networks a new run begins: its VAE, for frames of any size, and its
     generator where that is as large. With --stage diffusion the VAE is taken as it is."""

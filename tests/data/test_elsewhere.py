@@ -17,6 +17,7 @@ from aapt_env.games import HoldControl, make_held
 LATENTS = 400
 RATE = 6  # latents per second
 LONG = 200  # frames of a race of `Told`
+REST = 0  # the control of hands that are off
 
 
 class Told(gym.Env):
@@ -60,7 +61,7 @@ def told(monkeypatch):
 
 
 def play(env, seed):
-    """[(control, away)] of LATENTS latents in a race that goes on whatever is done."""
+    """[(control, whose)] of LATENTS latents in a race that goes on whatever is done."""
     policy = Elsewhere(Teller, env, seed)
     env.reset(seed=1000 + seed)
     policy.reset(env.unwrapped)
@@ -68,6 +69,8 @@ def play(env, seed):
     for i in range(LATENTS):
         env.unwrapped.frame = 4 * i
         made.append((policy(None, {}), policy.away))
+        assert policy.away if policy.off else made[-1][0] != REST
+        assert made[-1][0] == REST if policy.off else True
     return made
 
 
@@ -87,13 +90,19 @@ def test_hands_answer_this_race_and_the_other_in_turns(told):
 def test_the_other_race_is_played_as_if_it_were_recorded(told):
     """Its own player's answers to it, in order, from beginning to end; it stands still while the hands are at home."""
     env = told()
-    away = [action for action, away in play(env, 0) if away]
+    away = [action for action, away in play(env, 0) if away and action != REST]
     assert env.second().unwrapped.answers == [a for a in away for _ in range(4)]
     races = [list(some) for _, some in itertools.groupby(away, lambda a: (a[0], a[2]))]
     assert len(races) > 2 and len({race[0] for race in races}) == len(races)
     for race in races:
         assert [frame for _, frame, _ in race] == list(range(0, LONG, 4))[: len(race)]
     assert all(len(race) == LONG // 4 for race in races[:-1])
+
+
+def test_now_and_then_the_hands_are_off_for_as_long(told):
+    found = [play(told(), seed) for seed in range(6)]
+    away = [action for made in found for action, away in made if away]
+    assert 0.1 < sum(action == REST for action in away) / len(away) < 0.45
 
 
 def test_nothing_but_the_seed_decides(told):
