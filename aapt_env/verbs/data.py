@@ -37,8 +37,8 @@ class Record:
         None
     )
     """Who plays: scripted (the game's own; of a dream, the player its checkpoint carries), echo (the same, whose hands
-    now and then do again what they did before), elsewhere (the same, whose hands are in another race of the game, or off,
-    for 3 to 8 seconds at a time), random, module:function, or several joined by +."""
+    now and then do again what they did before), elsewhere (the same, whose hands are for 3 to 8 seconds at
+    a time in another race of the game, or off), random, module:function, or several joined by +."""
     seed: int = 0
     """Every episode's seed derives from this one and the episode's number."""
     size: Annotated[int | None, unless("64", "PIXELS")] = None
