@@ -1,18 +1,21 @@
-"""Recipes for `rented.sh`."""
+"""Recipes with which `rented.sh` fills the compiler's cache: sizes and batches of the real ones, a few steps per stage."""
 
 from dataclasses import replace
 
-from aapt_env.train.recipes import STAGES, Recipe, h100
+from aapt_env.train.recipes import STAGES, Recipe, gpu, h100
 
 
-def brief(recipe: Recipe, steps: int) -> Recipe:
-    """The same sizes and batches, a few steps per stage."""
-    stages = {name: getattr(recipe, name) for name in STAGES}
-    return replace(
-        recipe, frames=1, **{name: replace(stage, steps=steps) for name, stage in stages.items()}
-    )
+def brief(recipe: Recipe, steps: int = 8) -> Recipe:
+    """The same, with so many steps per stage: eight meet a lead as well as none."""
+    stages = {name: replace(getattr(recipe, name), steps=steps) for name in STAGES}
+    return replace(recipe, frames=1, **stages)
 
 
-def warm() -> Recipe:
-    """What compiles all that recipe h100 will: eight steps meet leads of every length."""
-    return brief(h100(), 8)
+def warm_gpu() -> Recipe:
+    """For recipe gpu."""
+    return brief(gpu())
+
+
+def warm_h100() -> Recipe:
+    """For recipe h100."""
+    return brief(h100())

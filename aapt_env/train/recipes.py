@@ -195,7 +195,25 @@ def h100() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"smoke": smoke, "tiny": tiny, "cpu": cpu, "h100": h100}
+def gpu() -> Recipe:
+    """A 64x64 world on one GPU in minutes: recipe h100 with a quarter of the pixels, and larger batches."""
+    made = h100()
+    return replace(
+        made,
+        name="gpu",
+        size=64,
+        budget=4 * 60,
+        autoencode=replace(made.autoencode, share=0.16),
+        polish=replace(made.polish, share=0.12),
+        diffusion=replace(made.diffusion, share=0.36, batch=128, shift=4.0),
+        adversarial=replace(made.adversarial, share=0.16, batch=64),
+        long=replace(made.long, share=0.2, batch=64),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "smoke": smoke, "tiny": tiny, "cpu": cpu, "gpu": gpu, "h100": h100
+}  # fmt: skip
 
 
 def recipe(name: str) -> Recipe:

@@ -23,8 +23,9 @@ class Train:
     game: Game
     """The game whose episodes are learned; its dataset is recorded first where there is none."""
     recipe: Annotated[str, arg(metavar="NAME")] = "cpu"
-    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores), h100 (128x128, minutes on one), auto
-    (measures this machine for a minute and picks what fits --budget), or module:function, one of yours."""
+    """smoke (seconds, for tests), tiny, cpu (64x64, 2 hours on two cores), gpu (64x64, minutes on a large one), h100
+    (128x128, the same), auto (measures this machine for a minute and picks what fits --budget), or module:function,
+    one of yours."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
     """Only this one: autoencode, diffusion, consistency, adversarial, long, polish, outcome or imitate."""
     budget: Annotated[MaybeSeconds, unless("the recipe's", "TIME")] = None
