@@ -1,4 +1,4 @@
-"""Recipes with which `rented.sh` fills the compiler's cache: sizes and batches of the real ones, a few steps per stage."""
+"""Recipes with which `rented.sh` fills the compiler's cache: sizes and batches of the real ones, few steps a stage."""
 
 from dataclasses import replace
 
