@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -176,35 +178,44 @@ class Undone:
         self.cache.prepare()
 
 
-class Recorder:
-    """CUDA graphs that share their memory: of a world's graphs never two run at once."""
+class Pool:
+    """Where graphs of which never two run at once have their memory, and the stream on which they are recorded."""
 
     def __init__(self):
-        self.pool = None
+        self.handle: Any = None
+        self.stream: torch.cuda.Stream | None = None
+
+
+class Recorder:
+    """CUDA graphs of one world."""
+
+    def __init__(self):
+        self.pool = Pool()
 
     def __call__(self, work: Undone) -> Replay:
         """Record, leaving the world's state as it was."""
-        replay, self.pool = capture(work, work.undo, self.pool)
-        return replay
+        return capture(work, work.undo, self.pool)
 
 
 def capture(
     work: Work,
     undo: Callable[[], None] = lambda: None,
-    pool: Any = None,
+    pool: Pool | None = None,
     warmup: int = WARMUP,
     generator: torch.Generator | None = None,
-) -> tuple[Replay, Any]:
-    """A CUDA graph of some work, and the pool that its memory is in.
+) -> Replay:
+    """A CUDA graph of some work.
 
     Args:
         work: is run for nothing first: libraries find their algorithms, Triton compiles.
         undo: is called after each such run.
-        pool: of graphs of which never two run at once.
+        pool: that its memory is in; one of its own, if not given.
         warmup: such runs; 0 for work that has been done before.
         generator: of the work's random numbers, whose state at a launch is the one that counts.
     """
-    stream = torch.cuda.Stream()
+    pool = pool or Pool()
+    # its own, since a graph that is dropped frees what others recorded on that stream would still multiply in
+    stream = pool.stream = pool.stream or torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(warmup):
@@ -214,14 +225,29 @@ def capture(
     graph = torch.cuda.CUDAGraph()
     if generator is not None:
         graph.register_generator_state(generator)
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+    how = dict(pool=pool.handle, stream=stream, capture_error_mode="thread_local")
+    with uncollected(), torch.cuda.graph(graph, **how):
         out = work()
+    pool.handle = graph.pool()
 
     def replay() -> Any:
         graph.replay()
         return out
 
-    return replay, graph.pool()
+    return replay
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected meanwhile: an old graph that ends while a new one is recorded breaks it."""
+    before, stream = gc.isenabled(), torch.cuda.current_stream()
+    gc.disable()
+    try:
+        yield
+    finally:
+        torch.cuda.set_stream(stream)  # where recording failed, it is still the graph's
+        if before:
+            gc.enable()
 
 
 def compiler() -> bool:

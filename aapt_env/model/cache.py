@@ -128,7 +128,7 @@ class GrowingCache(Road):
         """The turns of the coming position: its own, and the prefix's, moved along once it is W + 2 behind."""
         k = self.scene[0][0]
         kind = torch.float64 if k.dtype == torch.float64 else torch.float32
-        position = torch.tensor(self.age + 1, device=k.device, dtype=kind)
+        position = torch.full((), self.age + 1, device=k.device, dtype=kind)
         moved = (position - (self.window + 2)).clamp(min=0)
         self.turn = turn(self.rope.tokens(position))
         self.scene_turn = turn(self.rope.scene(moved))

@@ -140,6 +140,7 @@ class AdversarialStage(Stage):
         before: Generator | None = None,  # averaged weights of the stage before, for `blend`
         pilot: Pilot | None = None,  # who chooses the controls of `piloted` rollouts
         teacher: Generator | None = None,  # diffusion's averaged weights, for `heed`
+        plain: bool = False,  # rollouts one operation at a time on a GPU too
     ):
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
@@ -150,7 +151,7 @@ class AdversarialStage(Stage):
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
         self.train, self.dreamer, self.before, self.pilot = train, dreamer, before, pilot
-        self.roll = Roller(generator)
+        self.roll = Roller(generator, plain=plain)
         self.teacher = teacher.requires_grad_(False) if teacher is not None else None
         self.shown = (
             torch.zeros(train.latents.shape[-2:], dtype=torch.bool) if shown is None else shown
@@ -179,6 +180,9 @@ class AdversarialStage(Stage):
         clip = self.train.at(episodes, starts, length)
         given = int(dice.pick.integers(1, c.given + 1))
         noise = dice.normal(*clip.latents[:, 1:].shape)
+        # drawn before the rollout: what comes from the CPU waits for the GPU
+        elsewhere = self.train.at(episodes, starts + apart, length).latents if apart else None
+        kept = self.train.sample(dice, c.batch, c.length) if c.keep else None
         flown = clip
         if few := round(c.piloted * c.batch):
             flown = fly(self.pilot, self.generator, clip, noise, given, few, dice)
@@ -186,12 +190,8 @@ class AdversarialStage(Stage):
         fake, past = (made.end, made) if isinstance(made, Past) else (made, None)
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
-        wrong = None
-        if apart:
-            elsewhere = self.train.at(episodes, starts + apart, length).latents[:, cut]
-            wrong = torch.where(self.shown, real, elsewhere)
+        wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
-        kept = self.train.sample(dice, c.batch, c.length) if c.keep else None
         return Match(
             real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept
         )

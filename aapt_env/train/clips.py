@@ -67,6 +67,13 @@ class FrameClips:
         return cut
 
 
+def sent(indices: Tensor, device: torch.device) -> Tensor:
+    """Indices to where they are used; to a GPU without waiting for what it does now."""
+    if device.type != "cuda":
+        return indices
+    return indices.pin_memory().to(device, non_blocking=True)
+
+
 def _fit(frames: list[np.ndarray], device: torch.device) -> bool:
     """Whether frames take half of a GPU's free memory at most."""
     if device.type != "cuda":
@@ -167,13 +174,13 @@ class LatentClips:
         rows = self.rows(episodes, starts, length)
         latents = self.latents[rows]
         latents[:, 0] = self.alone[rows[:, 0]]
-        scene = self.scene[torch.from_numpy(episodes).to(rows.device)]
+        scene = self.scene[sent(torch.from_numpy(episodes), rows.device)]
         return Clip(latents.float(), self.controls[rows[:, 1:]], scene)
 
     def rows(self, episodes: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
         """[B, 1 + T] places of those windows in `latents`; past the last of all it comes again."""
         rows = torch.from_numpy(self.first[episodes] + starts)[:, None] + torch.arange(1 + length)
-        return rows.clamp(max=len(self.latents) - 1).to(self.latents.device)
+        return sent(rows.clamp(max=len(self.latents) - 1), self.latents.device)
 
     def outcomes(
         self, episodes: np.ndarray, starts: np.ndarray, length: int

@@ -163,6 +163,7 @@ class ConsistencyStage(Stage):
             gap = (low - high)[:, None, None, None, None]
             v = teacher_forced(self.teacher, x_high, clip, high, recycled=recycled)
             target = self.clean(x_high + gap * v, clip, low, recycled)
+        torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
         found = self.clean(x_high, clip, high, recycled)
         squared = (found - target).square().flatten(2).sum(-1)  # [B, T]
         size = noise[0, 0].numel()

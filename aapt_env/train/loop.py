@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 import time
@@ -14,14 +15,14 @@ from typing import Any
 
 import cv2
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from aapt_env.device import fixed_shapes
+from aapt_env.device import current, fixed_shapes
 from aapt_env.train import state
 from aapt_env.train.dice import Dice
 from aapt_env.train.recorder import Recorder
-from aapt_env.train.stage import Losses, Stage, Turn
+from aapt_env.train.stage import Stage, Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,10 @@ def train(stage: Stage, run: Run) -> bool:
         step, steps = int(meta["step"]), int(meta["steps"]) or run.steps
     if steps is not None and step >= steps:
         return True
-    with contextlib.closing(Log(run.folder, step)) as log:
+    if run.device.type == "cuda":
+        gc.collect()  # graphs of the stage before hold memory until then
+        torch.cuda.empty_cache()
+    with contextlib.closing(Log(run.folder, step)) as log, current(run.device):
         return _run(stage, run, log, path, step, steps)
 
 
@@ -97,17 +101,21 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
             step += 1
             bar.update()
             now = time.monotonic()
+            logs, ends = step % run.log_every == 0, step == steps or now > run.deadline
+            saves = now - saved > run.save_seconds or ends
+            if recorder is not None and (logs or saves):
+                look(recorder, stage, path)
             if now - pictured > run.picture_seconds or step == steps:
                 examined = draw(stage, run, step)
                 pictured = now
-            if step % run.log_every == 0 or step == steps:
+            if logs or step == steps:
                 metrics, examined = metrics | examined, {}
                 rung = [said for alarm in stage.alarms if (said := alarm.hear(metrics))]
                 for said in rung:
                     tqdm.write(f"ALARM {stage.name}, step {step}: {said}", file=sys.stderr)
                 log.write(step, metrics, factor, "; ".join(rung))
                 bar.set_postfix({k: f"{float(v):.3g}" for k, v in list(metrics.items())[:4]})
-            if now - saved > run.save_seconds or step == steps or now > run.deadline:
+            if saves:
                 if step == steps:
                     stage.finish()
                 meta = {"stage": stage.name, "step": step, "steps": steps or 0}
@@ -172,45 +180,65 @@ def advance(
             group["lr"] = rate * factor * pace
         with only(turn.modules, stage.modules):
             if kind is None or recorder is None:
-                for loss, found in gradients(turn, batch, dice, precision):
+                for name, value, found in gradients(turn, batch, dice, precision):
                     metrics |= found
-                    if not torch.isfinite(loss):
-                        raise non_finite(f"{turn.name} loss is {loss.item()}", stage, step, path)
+                    if not torch.isfinite(value):
+                        raise non_finite(name, value, stage, step, path)
             else:
                 work = partial(recorded, turn, batch, dice, precision)
                 metrics |= recorder.run(kind, turn, work)
-        weights = [p for module in turn.modules for p in module.parameters() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(weights, turn.clip or float("inf"))
-        if not torch.isfinite(norm):
-            raise non_finite(f"{turn.name} gradient norm is {norm.item()}", stage, step, path)
-        metrics[f"{turn.name}_grad"] = norm
+                norm = metrics[f"{turn.name}_grad"].clone()  # the next launch writes there
+                recorder.doubts.append((f"{turn.name} gradient norm", norm, step))
         turn.optimizer.step()
         turn.optimizer.zero_grad(set_to_none=True)
     stage.after(step)
+    if recorder is not None:
+        look(recorder, stage, path, len(stage.turns))
     return metrics
 
 
-def gradients(turn: Turn, batch: Any, dice: Dice, precision: torch.autocast) -> Losses:
-    """A turn's losses, each told before its gradients are found."""
+def gradients(
+    turn: Turn, batch: Any, dice: Dice, precision: torch.autocast
+) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
+    """Find a turn's gradients. Yields what has to be finite, its name and metrics: each loss, then the norm of all."""
     losses = turn.losses(batch, dice)
     while True:
         with precision:
             item = next(losses, None)
         if item is None:
-            return
-        yield item
-        item[0].backward()
+            break
+        loss, found = item
+        yield f"{turn.name} loss", loss.detach(), found
+        loss.backward()
+    weights = [p for module in turn.modules for p in module.parameters() if p.grad is not None]
+    if turn.clip is None:
+        norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+    else:
+        norm = nn.utils.clip_grad_norm_(weights, turn.clip)
+    yield f"{turn.name} gradient norm", norm, {f"{turn.name}_grad": norm}
 
 
 def recorded(turn: Turn, batch: Any, dice: Dice, precision: torch.autocast) -> dict[str, Any]:
-    """All of a turn's losses and gradients, without a look at them, which would wait for the GPU; its metrics."""
+    """The same without a look at anything, which would wait for the GPU; all metrics."""
     metrics: dict[str, Any] = {}
-    for _, found in gradients(turn, batch, dice, precision):
+    for _, _, found in gradients(turn, batch, dice, precision):
         metrics |= found
     return metrics
 
 
-def non_finite(what: str, stage: Stage, step: int, path: Path) -> NonFinite:
+def look(recorder: Recorder, stage: Stage, path: Path, keep: int = 0) -> None:
+    """Look at norms that nobody has looked at, but for the latest `keep`, for which one would have to wait.
+
+    Raises:
+        NonFinite: one is not finite. Nothing has been saved since.
+    """
+    while len(recorder.doubts) > keep:
+        name, norm, step = recorder.doubts.pop(0)
+        if not torch.isfinite(norm):
+            raise non_finite(name, norm, stage, step, path)
+
+
+def non_finite(name: str, value: Tensor, stage: Stage, step: int, path: Path) -> NonFinite:
     """The sentence that says what happened and where to go back to."""
     good = (
         f"The last good state is {path}: --resume goes on from it, with"
@@ -218,7 +246,8 @@ def non_finite(what: str, stage: Stage, step: int, path: Path) -> NonFinite:
         else "No state is saved yet: try"
     )
     return NonFinite(
-        f"stage {stage.name}, step {step}: {what}; stopped. {good} a lower learning rate in the recipe if this returns"
+        f"stage {stage.name}, step {step}: {name} is {value.item()}; stopped. "
+        f"{good} a lower learning rate in the recipe if this returns"
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aapt_env.fast.ways import Replay, capture, reason, say
+from aapt_env.fast.ways import Pool, Replay, capture
 from aapt_env.train.stage import Turn
 
 Metrics = dict[str, Any]
@@ -42,6 +44,19 @@ def leaves(batch: Any) -> tuple[Hashable, list[Tensor]]:
     return repr(mapped(take, batch)), tensors
 
 
+class NotRecorded(RuntimeError):
+    """Updates could not be recorded."""
+
+
+def cause(error: BaseException) -> str:
+    """The first error behind one that recording ends with, and the line of ours where it was."""
+    while error.__context__ is not None:
+        error = error.__context__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "aapt_env" in f.filename]
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return " ".join(str(error).split())[:200] + where
+
+
 class Recorder:
     """Records the turns of a stage, once for every kind of batch, and launches them from then on.
 
@@ -54,9 +69,10 @@ class Recorder:
     """
 
     def __init__(self, generator: torch.Generator, record: Record | None = None):
-        self.generator, self.record, self.working = generator, record or self.graph, True
+        self.generator, self.record = generator, record
         self.new = 0  # batches so far of a kind that had not been recorded yet
-        self.pool: Any = None  # one for all graphs: of these never two run at once
+        self.doubts: list[tuple[str, Tensor, int]] = []  # norms not looked at: name, value, step
+        self.pool = Pool()
         self.seen: set[Hashable] = set()
         self.places: dict[Hashable, Any] = {}
         self.replays: dict[Hashable, tuple[Replay, list[tuple[Tensor, Tensor]]]] = {}
@@ -68,8 +84,6 @@ class Recorder:
 
     def settle(self, batch: Any) -> tuple[Hashable | None, Any]:
         """The batch where graphs find it, and its kind; as it is, and None, where its turns are not recorded yet."""
-        if not self.working:
-            return None, batch
         kind, tensors = leaves(batch)
         self.new += kind not in self.places
         if kind not in self.seen:
@@ -85,25 +99,20 @@ class Recorder:
     def run(self, kind: Hashable, turn: Turn, work: Work) -> Metrics:
         """The work on a batch that is settled: metrics, and gradients of the turn's modules.
 
-        Where it cannot be recorded, it is done as it is written, and no other is recorded.
+        Raises:
+            NotRecorded: it cannot be; says why and how to go on.
         """
-        if not self.working:
-            return work()
         if (kind, turn.name) not in self.replays:
             try:
-                replay = self.record(work)
+                replay = self.graph(work) if self.record is None else self.record(work)
             except RuntimeError as error:
-                say(
-                    f"updates cannot be recorded ({reason(error)}): one operation at a time instead"
-                )
-                turn.optimizer.zero_grad(set_to_none=True)
-                self.working = False
-                return work()
+                raise NotRecorded(
+                    f"updates of {turn.name} cannot be recorded as a CUDA graph ({cause(error)}); "
+                    "the same with --resume --plain goes on without"
+                ) from error
             weights = [p for module in turn.modules for p in module.parameters()]
-            self.replays[kind, turn.name] = (
-                replay,
-                [(p, p.grad) for p in weights if p.grad is not None],
-            )
+            with_gradient = [(p, p.grad) for p in weights if p.grad is not None]
+            self.replays[kind, turn.name] = replay, with_gradient
         replay, gradients = self.replays[kind, turn.name]
         found = replay()
         for weight, gradient in gradients:
@@ -112,5 +121,4 @@ class Recorder:
 
     def graph(self, work: Work) -> Replay:
         """A CUDA graph."""
-        replay, self.pool = capture(work, pool=self.pool, warmup=0, generator=self.generator)
-        return replay
+        return capture(work, pool=self.pool, warmup=0, generator=self.generator)

@@ -30,15 +30,16 @@ class Roller:
     Args:
         generator: whose weights are used as they are at each call.
         kernels: whether there is such a copy; None: on a GPU that has Triton.
+        plain: one operation at a time, on a GPU too, by the generator itself.
     """
 
-    def __init__(self, generator: Generator, kernels: bool | None = None):
-        self.generator = generator
+    def __init__(self, generator: Generator, kernels: bool | None = None, plain: bool = False):
+        self.generator, self.plain = generator, plain
         cuda = next(generator.parameters()).is_cuda
-        self.kernels = cuda and triton() if kernels is None else kernels
+        self.kernels = not plain and (cuda and triton() if kernels is None else kernels)
         self.fused: Generator | None = None
         self.cache: RingCache | None = None  # of the recorded step
-        self.recorded: Step | None = None
+        self.recorded: tuple[Generator, Step] | None = None  # and whose it is
 
     @torch.no_grad()
     def __call__(
@@ -103,16 +104,18 @@ class Roller:
     ) -> tuple[RingCache, Step]:
         """An empty ring, and the step over it."""
         trunk, window = player.trunk, player.config.window
-        if noise.device.type != "cuda":
+        if noise.device.type != "cuda" or self.plain:
             cache = RingCache(trunk.rope, kv, window)
             return cache, lambda *inputs: step(player, *inputs, cache)
-        if self.cache is None or self.recorded is None or len(self.cache.age) != len(noise):
+        same = self.recorded is not None and self.recorded[0] is player
+        if self.cache is None or not same or len(self.cache.age) != len(noise):
             self.cache = still(RingCache(trunk.rope, kv, window))
-            self.recorded = record(player, self.cache, (previous, controls, noise))
+            self.recorded = player, record(player, self.cache, (previous, controls, noise))
+        assert self.recorded is not None
         self.cache.age.zero_()
         self.cache.put_scene(self.cache.rows, kv)
         self.cache.prepare()
-        return self.cache, self.recorded
+        return self.cache, self.recorded[1]
 
 
 def fused_copy(generator: Generator, dtype: torch.dtype) -> Generator:
@@ -141,7 +144,7 @@ def record(generator: Generator, cache: RingCache, like: tuple[Tensor, ...]) -> 
         "cuda", kind, enabled=torch.is_autocast_enabled("cuda"), cache_enabled=False
     )
     with precision:
-        replay, _ = capture(lambda: step(generator, *places, cache))
+        replay = capture(lambda: step(generator, *places, cache))
 
     def run(*inputs: Tensor) -> Tensor:
         for place, new in zip(places, inputs, strict=True):

@@ -220,7 +220,7 @@ class Training:
         flyer = self.pilot() if settings.piloted else None
         teacher = self.generator("diffusion") if settings.heed else None
         rest = self.clips, self.dreamer, name, shown, before, flyer, teacher
-        made = AdversarialStage(settings, generator, critic, *rest)
+        made = AdversarialStage(settings, generator, critic, *rest, plain=self.plain)
         self.hasten(generator, critic)
         return made
 

@@ -12,8 +12,8 @@ from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import Consistency, ConsistencyStage, Diffusion, DiffusionStage
-from aapt_env.train.loop import NonFinite, Pace, Run, advance
-from aapt_env.train.recorder import Recorder, leaves, mapped
+from aapt_env.train.loop import NonFinite, Pace, Run, advance, look
+from aapt_env.train.recorder import NotRecorded, Recorder, leaves, mapped
 from tests.tape import Tape
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
@@ -106,15 +106,17 @@ def test_recorded_updates_are_the_plain_ones_to_the_bit(name, bf16, noise_clips)
     assert recorder.launched == len(fast.turns) * (steps - kinds), "all but the first of each kind"
 
 
-def test_what_cannot_be_recorded_is_done_as_written(noise_clips, capsys):
+def test_what_cannot_be_recorded_says_where_and_how_to_go_on(noise_clips):
     def refuse(work):
-        raise RuntimeError("operation not permitted when stream is capturing")
+        try:
+            Recorder(torch.Generator()).settle(None)  # a line of ours
+            raise RuntimeError("operation not permitted when stream is capturing")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
 
-    plain, fast = build("adversarial", noise_clips), build("adversarial", noise_clips)
     recorder = Recorder(torch.Generator(), refuse)
-    assert train(plain, 6) == train(fast, 6, recorder)
-    said = capsys.readouterr().err
-    assert said.count("updates cannot be recorded (operation not permitted") == 1
+    with pytest.raises(NotRecorded, match=r"\(operation not permitted.*--resume --plain goes on"):
+        train(build("adversarial", noise_clips), 6, recorder)
 
 
 def test_an_anchor_and_a_fake_with_a_graph_are_not_recorded(noise_clips):
@@ -139,8 +141,13 @@ def test_a_gradient_that_is_no_number_is_found(noise_clips, tmp_path):
     with torch.no_grad():
         stage.generator.leave.bias.fill_(float("nan"))
     run, base = Run(folder=tmp_path), {"generator": [1e-3]}
-    with pytest.raises(NonFinite, match="generator gradient norm is nan"):
-        advance(stage, run, 3, base, 1.0, tmp_path / "state", recorder)
+    advance(stage, run, 3, base, 1.0, tmp_path / "state", recorder)
+    assert len(recorder.doubts) == 1, "looked at a step later, and before anything is saved"
+    with pytest.raises(NonFinite, match="step 3: generator gradient norm is nan"):
+        advance(stage, run, 4, base, 1.0, tmp_path / "state", recorder)
+    assert len(recorder.doubts) == 1
+    with pytest.raises(NonFinite, match="step 4: generator gradient norm is nan"):
+        look(recorder, stage, tmp_path / "state")
 
 
 def test_a_batch_is_known_by_all_but_its_numbers(noise_clips):
@@ -183,9 +190,23 @@ def test_on_a_gpu_too(name, bf16, noise_clips):
     plain, fast = build(name, clips, device), build(name, clips, device)
     recorder = Recorder.of(device)
     said = train(plain, 14, None, device, bf16), train(fast, 14, recorder, device, bf16)
-    assert recorder.working and recorder.replays
-    for a, b in zip(*said, strict=True):
-        assert a == pytest.approx(b, rel=0.05, abs=1e-3)
+    assert recorder.replays
+    for i, (a, b) in enumerate(zip(*said, strict=True)):  # atomics add in any order
+        assert a == pytest.approx(b, rel=0.01 if i < 4 else 0.1, abs=1e-3)
     for a, b in zip(plain.modules.values(), fast.modules.values(), strict=True):
         for (n, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
-            torch.testing.assert_close(x, y, rtol=0.02, atol=2e-3, msg=n)
+            torch.testing.assert_close(x, y, rtol=0.02, atol=5e-3, msg=n)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_look_at_a_number_says_where(noise_clips):
+    device = torch.device("cuda:0")
+    recorder = Recorder.of(device)
+
+    def work():
+        return {"x": torch.ones(3, device=device).sum().item()}
+
+    turn = type("Turn", (), {"name": "it", "modules": ()})()
+    with pytest.raises(NotRecorded, match="updates of it cannot be recorded"):
+        recorder.run("kind", turn, work)
+    assert torch.ones(3, device=device).sum().item() == 3, "the GPU goes on"

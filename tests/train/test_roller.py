@@ -56,6 +56,12 @@ def test_weights_are_those_of_now(bf16):
         assert torch.equal(after, Roller(made)(*inputs, given=2)[0])
 
 
+def test_plain_means_no_kernels_whatever_else_is_said():
+    made, _ = parts()
+    assert not Roller(made, kernels=True, plain=True).kernels
+    assert not Roller(made).kernels, "on a CPU there are none"
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("bf16", [False, True])
 def test_a_recorded_step_is_the_plain_one_with_the_weights_of_now(bf16):
