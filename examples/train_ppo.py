@@ -17,6 +17,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from tqdm import tqdm
 
 from aapt_env.games import HoldControl, make_game
 from aapt_env.sb3 import DreamVecEnv
@@ -34,19 +35,24 @@ def game(name, size, k):
 
 
 class Curve(BaseCallback):
-    """Mean return of the latest training episodes after every rollout."""
+    """Mean return of the latest training episodes after every rollout; a bar on the way."""
 
-    def __init__(self):
+    def __init__(self, name, steps):
         super().__init__()
-        self.points = []
+        self.points, self.bar = [], tqdm(total=steps, desc=name, unit="step")
 
     def _on_step(self):
+        self.bar.update(self.num_timesteps - self.bar.n)
         return True
 
     def _on_rollout_end(self):
         last = [episode["r"] for episode in self.model.ep_info_buffer]
         if last:
             self.points.append([self.num_timesteps, float(np.mean(last))])
+            self.bar.set_postfix({"return": f"{self.points[-1][1]:.2f}"})
+
+    def _on_training_end(self):
+        self.bar.close()
 
 
 def drive(choose, args, spec):
@@ -76,7 +82,7 @@ def run(arm, seed, args, dream):
         return {"returns": returns, "lengths": lengths, "seconds": time.time() - begun}
     made = [lambda: game(args.game, spec.height, spec.k)] * args.envs
     envs = VecMonitor(dream if arm == "dream" else DummyVecEnv(made))
-    curve = Curve()
+    curve = Curve(f"{arm} {seed}", args.steps)
     model = PPO("CnnPolicy", envs, seed=seed, device=args.device, **PPO_SETTINGS)
     model.learn(args.steps, callback=curve)
     trained = time.time() - begun
