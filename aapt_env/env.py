@@ -22,8 +22,8 @@ class AAPTEnv(gym.Env):
     """A world that a neural network makes up, one latent of k frames per step, in one forward pass.
 
     Observation: the last RGB frame, uint8 [H, W, 3]; all k frames of the step are in `info["frames"]` [k, H, W, 3]
-    ([1, H, W, 3] at reset). Action: the game's own control, held for the k frames. `metadata["render_fps"]` counts
-    steps per second. It is one row of what `AAPTVectorEnv` has many of.
+    (at reset the one that is there, k times). Action: the game's own control, held for the k frames.
+    `metadata["render_fps"]` counts steps per second. It is one row of what `AAPTVectorEnv` has many of.
 
     Reward and termination come from the outcome head that was trained with the world, or from `reward_fn`;
     `info["reward_source"]` says "learned" or "reward_fn". A world without either never invents a reward: it is 0.0,
@@ -108,7 +108,7 @@ class AAPTEnv(gym.Env):
                 start must have (a picture takes it as its own; what is left out is the first value of its attribute).
 
         Returns:
-            The last frame of the start, and info with "frames" [1, H, W, 3], "scene", "seed" (of the noise),
+            The last frame of the start, and info with "frames" [k, H, W, 3], all alike, "scene", "seed" (of the noise),
             "reward_source" and, for an indexed start, "start": its index, the game's seed, scene and controls so far,
             m rows of [width] in a list (vector envs stack arrays, and m differs from start to start), for a twin.
 
@@ -124,7 +124,7 @@ class AAPTEnv(gym.Env):
             raise ValueError(f"reset options {unknown} unknown; expected 'start' and 'scene'")
         wanted, scene = options.get("start"), options.get("scene")
         frames = self.dreams.begin([0], [self.np_random], [wanted], scene)[0]
-        info = self.info(frames)
+        info = self.info(frames.repeat(self.spec_world.k, axis=0))
         index = int(self.dreams.start[0])
         if index >= 0:
             start = self.world.starts[index]

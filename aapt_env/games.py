@@ -211,9 +211,11 @@ class HoldControl(gym.Wrapper):
 
     | key | what |
     |---|---|
-    | `frames` | uint8 [k, H, W, 3], all frames of the latent; [1, H, W, 3] at reset |
-    | `rewards` | float32 [k], reward of each frame; their sum is the step's reward; [0] at reset |
-    | `frames_real` | how many of `frames` the game made: k, or fewer when it ended in mid-latent |
+    | `frames` | uint8 [k, H, W, 3], all frames of the latent; at reset the one that is there, k times |
+    | `rewards` | float32 [k], reward of each frame; their sum is the step's reward |
+    | `frames_real` | how many of `frames` the game made: k, or fewer when it ended in mid-latent; 1 at reset |
+
+    Shapes are the same at reset and in steps: Gymnasium's vector envs stack what is in `info`.
 
     When the game ends in mid-latent, its last frame is repeated to fill the latent, with reward 0.
 
@@ -231,9 +233,10 @@ class HoldControl(gym.Wrapper):
         self.metadata = {**env.metadata, "render_fps": max(1, round(self.frame_fps / k))}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Reset the game; `info["frames"]` holds its first frame."""
+        """Reset the game; `info["frames"]` holds its first frame, k times."""
         obs, info = self.env.reset(seed=seed, options=options)
-        extra = {"frames": np.array(obs)[None], "rewards": np.zeros(0, np.float32)}
+        frames = np.repeat(np.array(obs)[None], self.k, axis=0)
+        extra = {"frames": frames, "rewards": np.zeros(self.k, np.float32)}
         return np.array(obs), {**info, **extra, "frames_real": 1}
 
     def step(self, action):

@@ -30,7 +30,7 @@ class AAPTVectorEnv(VectorEnv):
 
     | key | what |
     |---|---|
-    | `frames` | uint8 [N, k, H, W, 3] ([N, 1, H, W, 3] at reset); a row that begins shows its first frame k times |
+    | `frames` | uint8 [N, k, H, W, 3]; a row that begins shows its first frame k times |
     | `seed` | int64, of the noise |
     | `start` | int64, the index of the episode's start; -1 for a picture |
     | `scene` | int64 [N, attributes], indices into `spec_world.scenes` |
@@ -167,7 +167,8 @@ class AAPTVectorEnv(VectorEnv):
                 self.rngs[row] = np_random(seeds[row])[0]
         self._begin(rows, [each[row] for row in rows], options.get("scene"))
         shown = self.dreams.shown
-        return shown.clone(), self._infos(shown[:, None].clone(), None)
+        frames = shown[:, None].repeat(1, self.spec_world.k, 1, 1, 1)
+        return shown.clone(), self._infos(frames, None)
 
     def _begin(self, rows: list[int], wanted: list | None = None, scene: Any = None) -> None:
         rngs = [self.rngs[row] for row in rows]

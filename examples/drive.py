@@ -12,7 +12,7 @@ import aapt_env  # noqa: F401  registers AAPT-World-v0
 env = gym.make("AAPT-World-v0", game="driving").unwrapped
 observation, info = env.reset(seed=3)
 player = env.policy()
-frames = [info["frames"]]
+frames = [info["frames"][-1:]]
 
 
 def drive(choose, seconds):

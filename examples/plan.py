@@ -52,7 +52,7 @@ def main():
         env.dreams.reward_fn = speed
     rng = np.random.default_rng(args.seed)
     _, info = env.reset(seed=args.seed)
-    shown, total = [info["frames"]], 0.0
+    shown, total = [info["frames"][-1:]], 0.0
     belief = np.full((-(-args.horizon // HOLD), env.action_space.n), 0.5)
     for _ in range(round(args.seconds * env.metadata["render_fps"])):
         belief = plan(env, args.futures, args.horizon, args.rounds, belief, rng)

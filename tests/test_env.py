@@ -38,7 +38,7 @@ def made(tiny):
 
 def drive(env, actions, **reset):
     """Frames of an episode, the start's included."""
-    frames = [env.reset(**reset)[1]["frames"]]
+    frames = [env.reset(**reset)[1]["frames"][-1:]]
     frames += [env.step(action)[4]["frames"] for action in actions]
     return np.concatenate(frames)
 
@@ -51,8 +51,8 @@ def test_gymnasium_finds_nothing_to_complain_of(make_checkpoint, tmp_path, space
         made = gym.make("AAPT-World-v0", checkpoint=str(folder), render_mode="rgb_array")
         check_env(made.unwrapped)
     assert made.metadata["render_fps"] == 24 // k
-    _, info = made.reset(seed=0)
-    assert info["frames"].shape == (1, 64, 64, 3)
+    observation, info = made.reset(seed=0)
+    assert info["frames"].shape == (k, 64, 64, 3) and (info["frames"] == observation).all()
     observation, reward, terminated, truncated, info = made.step(made.action_space.sample())
     assert made.observation_space.contains(observation)
     assert (reward, terminated, truncated) == (0.0, False, False)
@@ -268,7 +268,7 @@ def test_what_is_given_out_is_the_callers_own(env):
         assert not any(np.shares_memory(info["frames"], i["frames"]) for _, i in given)
         assert not np.shares_memory(observation, info["frames"])
         given.append((observation, info))
-    assert np.array_equal(np.concatenate([i["frames"] for _, i in given]), reference)
+    assert np.array_equal(np.concatenate([i["frames"] for _, i in given])[3:], reference)
 
     observation, info = env.reset(seed=1)
     observation[:], info["frames"][:] = 0, 0
@@ -405,3 +405,20 @@ def test_a_state_is_for_weights_of_its_kind(env, tiny, tmp_path):
         with pytest.raises(ValueError, match="made with fp8 weights, this env has full"):
             env.restore_state(state)
         rounded.restore_state(state)
+
+
+@pytest.mark.parametrize("kind", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
+def test_gymnasiums_own_vector_envs_stack_what_one_of_two_gives_at_its_reset(tiny, kind):
+    """One row begins anew while the other goes on: its info has the shapes of a step's."""
+
+    def make(limit):
+        return lambda: gym.make("AAPT-World-v0", checkpoint=str(tiny), max_episode_steps=limit)
+
+    envs = kind([make(2), make(5)])
+    envs.reset(seed=0)
+    for i in range(6):
+        observations, _, _, truncated, infos = envs.step(np.stack([GO, BACK]))
+        assert infos["frames"].shape == (2, 4, 64, 64, 3)
+        assert (infos["frames"][:, -1] == observations).all()
+        assert truncated.tolist() == [i in (1, 4), i == 4]
+    envs.close()

@@ -68,7 +68,8 @@ def test_a_step_holds_the_control_for_k_frames(k):
     game = Counting()
     env = HoldControl(game, k)
     obs, info = env.reset(seed=0)
-    assert info["frames"].shape == (1, 8, 16, 3) and info["frames_real"] == 1
+    assert (info["frames"] == obs).all() and info["frames_real"] == 1
+    assert info["frames"].shape == (k, 8, 16, 3) and info["rewards"].tolist() == [0] * k
     obs, reward, terminated, truncated, info = env.step(2)
     assert game.actions == [2] * k
     assert info["frames"].shape == (k, 8, 16, 3)
@@ -204,3 +205,14 @@ def test_games_and_data_load_no_torch():
     code = "import sys, aapt_env.games, aapt_env.data, aapt_env.data.record; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_gymnasiums_own_vector_envs_stack_games_of_which_one_begins_anew():
+    class Short(Counting):
+        def step(self, action):
+            return *super().step(action)[:3], self.count >= 8, {}
+
+    envs = gym.vector.SyncVectorEnv([lambda: HoldControl(Counting()), lambda: HoldControl(Short())])
+    envs.reset(seed=0)
+    real = [envs.step(np.array([2, 2]))[4]["frames_real"].tolist() for _ in range(4)]
+    assert [4, 1] in real

@@ -42,7 +42,7 @@ def test_make_vec_gives_the_native_one(tiny):
     assert envs.metadata["autoreset_mode"] is envs.autoreset_mode is AutoresetMode.NEXT_STEP
     observations, infos = envs.reset(seed=1)
     assert envs.observation_space.contains(observations.numpy())
-    assert infos["frames"].shape == (3, 1, 64, 64, 3)
+    assert torch.equal(infos["frames"], observations[:, None].expand(-1, 4, -1, -1, -1))
     observations, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
     assert (observations.dtype, tuple(observations.shape)) == (torch.uint8, (3, 64, 64, 3))
     assert (rewards.dtype, terminated.dtype, truncated.dtype) == (

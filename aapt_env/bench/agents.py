@@ -156,7 +156,7 @@ def played(workers: int, spec: WorldSpec, steps: int) -> Pace:
     try:
         rate = workers * steps / timed(lambda: envs.step(envs.action_space.sample()), steps)
     finally:
-        envs.close()
+        envs.close(terminate=True)  # what was not waited for may never come
     name = "game, 1 process" if workers == 1 else f"game, {workers} processes"
     return Pace(name=name, rows=workers, steps=rate, frames=spec.k * rate)
 

@@ -101,7 +101,7 @@ class Player:
         with asking(name, control):
             if hasattr(policy, "reset"):
                 policy.reset(dream)
-        frames, rows, rewards = [info["frames"]], [], []
+        frames, rows, rewards = [info["frames"][-1:]], [], []
         latents = [dream.latent] if self.recipe.with_latents else []
         over = terminated = truncated = False
         real, most = 1, self.recipe.latents(self.writer.spec)

@@ -190,7 +190,7 @@ def _first_difference(env: gym.Env, episodes: Episodes, i: int) -> Difference | 
     episode, control, k = episodes.index[i], episodes.spec.control, episodes.spec.k
     rows, stored = episodes.controls(i), Stored(episodes, i)
     _, info = env.reset(seed=episode.seed)
-    found = stored.frames(0, info["frames"])
+    found = stored.frames(0, info["frames"][-1:])
     for first in range(1, episode.length, k):
         if found is not None:
             break
