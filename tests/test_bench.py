@@ -201,7 +201,10 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
     [
         (["--game", "chess"], "no checkpoint for 'chess'"),
         (["--random", "cpu", "--game", "chess"], "unknown game 'chess'"),
-        (["--random", "huge"], "unknown recipe 'huge'; there are smoke, tiny, cpu, gpu, h100, auto"),
+        (
+            ["--random", "huge"],
+            "unknown recipe 'huge'; there are smoke, tiny, cpu, gpu, h100, auto",
+        ),
         (["--random", "cpu", "--checkpoint", "x"], "leave --checkpoint out"),
         (["--shape", "cube"], "unknown shape 'cube'; there are paper-8b, open-oasis, wan-1.3b"),
         (["--shape", "paper-8b", "--checkpoint", "x"], "leave --checkpoint out"),

@@ -111,9 +111,7 @@ def test_meter_passes_every_flag_on(monkeypatch):
 
 
 def test_train_passes_every_flag_on(calls):
-    line = (
-        "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --compile"
-    )
+    line = "train driving --recipe h100 --stage long --budget 25m --time-limit 9m --resume --compile --plain"
     line += " --data d --out o"
     assert cli.main(line.split()) == 0
     expected = dict(
@@ -125,6 +123,7 @@ def test_train_passes_every_flag_on(calls):
         device="auto",
         seed=0,
         compile=True,
+        plain=True,
         begin_with=None,
         dry_run=False,
         watch="watcher",

@@ -92,6 +92,6 @@ def test_recipes_of_ones_own(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="gives int; expected a Recipe"):
         recipe("mine:none")
     with pytest.raises(
-        ValueError, match="there are smoke, tiny, cpu, h100, auto, and module:function"
+        ValueError, match="there are smoke, tiny, cpu, gpu, h100, auto, and module:function"
     ):
         recipe("huge")
