@@ -8,7 +8,8 @@
 #   OUT    a folder; the world is in OUT/run/checkpoint from the first stage that plays on
 #
 # In the environment, with their defaults: RECIPE=gpu (64x64) or h100 (128x128), MINUTES=4 for the stages, SECONDS_RECORDED=90,
-# FRAMES=40000 to begin the VAE with, WORKERS=all cores but three. All it calls are commands that can be run alone.
+# FRAMES=40000 to begin the VAE with, WORKERS=all cores but three; DATA=a dataset that is there, or being recorded, to record none;
+# TRAIN=further flags of `aapt train`, such as --plain. All it calls are commands that can be run alone.
 set -eu
 game=$1 world=$2 out=$3 here=$(dirname "$0") cores=$(nproc)
 recipe=${RECIPE:-gpu} aapt=${AAPT:-aapt}
@@ -21,18 +22,18 @@ train() { PYTHONPATH=$here:${PYTHONPATH:-} $aapt train "$game" --begin-with "$wo
 export TORCHINDUCTOR_CACHE_DIR="${TORCHINDUCTOR_CACHE_DIR:-$out/compiled}"
 record --frames 2000 --out "$out/few"
 train --recipe "${WARM:-rented:warm_$recipe}" --data "$out/few" --out "$out/warm" > "$out/warm.log" 2>&1 &
-warm=$!
-record --frames 10M --time-limit "${SECONDS_RECORDED:-90}s" --workers "${WORKERS:-$((cores > 4 ? cores - 3 : 1))}" --out "$out/data" &
-recorder=$!
+data=${DATA:-$out/data} recorder=
+[ -n "${DATA:-}" ] || { record --frames 10M --time-limit "${SECONDS_RECORDED:-90}s" --workers "${WORKERS:-$((cores > 4 ? cores - 3 : 1))}" --out "$data" & recorder=$!; }
 
 recorded() { # frames so far: a dataset that is being recorded shows its whole episodes
-    python3 - "$out/data" 2>/dev/null <<'PYTHON' || echo 0
+    python3 - "$data" 2>/dev/null <<'PYTHON' || echo 0
 import sys
 from aapt_env.data.episodes import Episodes
 print(sum(episode.length for episode in Episodes.open(sys.argv[1]).index))
 PYTHON
 }
-while kill -0 $recorder 2>/dev/null && [ "$(recorded)" -lt "${FRAMES:-40000}" ]; do sleep 1; done
-train --recipe "$recipe" --data "$out/data" --out "$out/run" --budget "${MINUTES:-4}m"
-wait $recorder $warm || true
+while [ -n "$recorder" ] && kill -0 "$recorder" 2>/dev/null && [ "$(recorded)" -lt "${FRAMES:-40000}" ]; do sleep 1; done
+# shellcheck disable=SC2086  # words
+train --recipe "$recipe" --data "$data" --out "$out/run" --budget "${MINUTES:-4}m" ${TRAIN:-}
+wait
 echo "the world is in $out/run/checkpoint"
