@@ -21,9 +21,8 @@ from aapt_env.model.rope import Rope, Turn, rotate, turn
 
 KeyValue = tuple[Tensor, Tensor]  # keys (not rotated), values [B, heads, n, d]
 KV = list[KeyValue]  # per layer
-Turns = tuple[
-    Turn, ...
-]  # of queries: towards their own pass, and towards what stands before it where that differs
+# Of queries: towards their own pass, and towards what stands before it where that differs.
+Turns = tuple[Turn, ...]
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
 
@@ -258,10 +257,11 @@ class RingCache(Road):
 
     def put(self, rows: list[int], other: RingCache, picks: list[int]) -> None:
         """Make `rows` what rows `picks` of `other` are: new episodes begin there, and no other row changes."""
+        there, here = (torch.tensor(some, device=self.age.device) for some in (rows, picks))
         for mine, theirs in zip(self.memory, other.memory, strict=True):
             for layer in range(len(mine)):  # one at a time: a copy of all layers may not fit
-                mine[layer, rows] = theirs[layer, picks]
-        self.age[rows] = other.age[picks]
+                mine[layer, there] = theirs[layer, here]
+        self.age[there] = other.age[here]
         self.prepare()
 
     def select(self, rows: Tensor) -> RingCache:

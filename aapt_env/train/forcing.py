@@ -38,9 +38,8 @@ class Past:
     controls: Tensor  # [B, lead + T, k, width]
     noise: Tensor  # [B, lead + T, C, h, w]
     scene: Tensor  # [B, attributes]
-    memory: (
-        Memory | None
-    )  # of the ring when `free` latents were made; None: the pass begins where the rollout did
+    # of the ring when `free` latents were made; None: the pass begins where the rollout did
+    memory: Memory | None
     given: int  # leading latents that stay as they are, real or without gradient
     lead: int
     free: int  # latents that carry no gradient

@@ -196,7 +196,7 @@ def h100() -> Recipe:
 
 
 def gpu() -> Recipe:
-    """A 64x64 world on one GPU in minutes: recipe h100 with a quarter of the pixels, and larger batches."""
+    """A 64x64 world on one GPU in minutes, by plan: recipe h100 with a quarter of the pixels, and larger batches."""
     made = h100()
     return replace(
         made,

@@ -74,7 +74,7 @@ class Recorder:
         self.doubts: list[tuple[str, Tensor, int]] = []  # norms not looked at: name, value, step
         self.pool = Pool()
         self.seen: set[Hashable] = set()
-        self.places: dict[Hashable, Any] = {}
+        self.places: dict[Hashable, tuple[Any, list[Tensor]]] = {}  # a batch, and its tensors
         self.replays: dict[Hashable, tuple[Replay, list[tuple[Tensor, Tensor]]]] = {}
 
     @classmethod
@@ -90,11 +90,13 @@ class Recorder:
             self.seen.add(kind)
             return None, batch
         if kind not in self.places:
-            self.places[kind] = mapped(Tensor.clone, batch)
-            return kind, self.places[kind]
-        for place, new in zip(leaves(self.places[kind])[1], tensors, strict=True):
+            placed = mapped(Tensor.clone, batch)
+            self.places[kind] = placed, leaves(placed)[1]
+            return kind, placed
+        placed, places = self.places[kind]
+        for place, new in zip(places, tensors, strict=True):
             place.copy_(new)
-        return kind, self.places[kind]
+        return kind, placed
 
     def run(self, kind: Hashable, turn: Turn, work: Work) -> Metrics:
         """The work on a batch that is settled: metrics, and gradients of the turn's modules.
