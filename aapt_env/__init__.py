@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 
 if TYPE_CHECKING:
-    from aapt_env.env import AAPTEnv
+    from aapt_env.env import AAPTEnv, restore
     from aapt_env.snapshot import Snapshot
     from aapt_env.spec import ControlSpec, WorldSpec
     from aapt_env.vector import AAPTVectorEnv
     from aapt_env.world import World
 
 __version__ = "0.1.0"
-__all__ = ["AAPTEnv", "AAPTVectorEnv", "ControlSpec", "Snapshot", "World", "WorldSpec"]
+__all__ = [
+    "AAPTEnv", "AAPTVectorEnv", "ControlSpec", "Snapshot", "World", "WorldSpec", "restore"
+]  # fmt: skip
 
 _HOMES = {
     "AAPTEnv": "aapt_env.env",
@@ -28,6 +30,7 @@ _HOMES = {
     "Snapshot": "aapt_env.snapshot",
     "World": "aapt_env.world",
     "WorldSpec": "aapt_env.spec",
+    "restore": "aapt_env.env",
 }
 
 

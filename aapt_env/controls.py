@@ -228,8 +228,8 @@ def batch_rows(actions: Any, control: ControlSpec, count: int, device: torch.dev
 def numeric(values: Any) -> bool:
     """Whether an array or a tensor holds booleans, whole or real numbers."""
     if isinstance(values, Tensor):
-        return not values.is_complex()
-    return values.dtype.kind in "biuf"
+        return not values.is_complex() and values.layout == torch.strided
+    return values.dtype.kind in "biuf" and values.dtype.itemsize <= 8
 
 
 def held(rows: Tensor, k: int) -> Tensor:

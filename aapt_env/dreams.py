@@ -22,8 +22,21 @@ from aapt_env.world import World
 
 RewardFn = Callable[[Tensor, Tensor], Any]
 SOURCES = ("none", "learned", "reward_fn")
-OPTIONS = ("start", "scene")
+OPTIONS = ("start", "scene")  # of a reset
 BOOK = ("begun", "over", "elapsed", "start", "scene")  # what is kept per row beside the world
+
+
+def options_of(options: Any, known: Sequence[str] = OPTIONS) -> dict[str, Any]:
+    """A reset's options. Raises ValueError: no dict, or with one that is not among `known`."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"reset options {options!r}; expected {{'start': ..., 'scene': ...}}")
+    unknown = sorted(set(options or {}) - set(known), key=str)
+    if unknown:
+        names = [repr(name) for name in known]
+        raise ValueError(
+            f"reset options {unknown} unknown; expected {', '.join(names[:-1])} and {names[-1]}"
+        )
+    return options or {}
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,9 @@ class Dreams:
         scene: [N, attributes], as `WorldSpec.scene_row` gives it.
     """
 
+    @torch.inference_mode(
+        False
+    )  # its tensors are written to later, in whatever mode the caller makes it
     def __init__(
         self,
         game: str,
@@ -103,6 +119,7 @@ class Dreams:
             "torch": torch.__version__,
         }  # fmt: skip
 
+    @torch.inference_mode(False)
     def begin(
         self,
         rows: list[int],
@@ -136,13 +153,14 @@ class Dreams:
         self.scene[rows] = [spec.scene_row(start.scene) for start, _ in chosen]
         return frames
 
+    @torch.inference_mode(False)  # clones are tensors like any other
     def step(self, controls: Tensor) -> Made:
         """Advance all rows by one latent under float32 [N, width] controls on the device.
 
         Raises:
-            ValueError: `reward_fn` gave something else than rewards.
+            ValueError: `reward_fn` gave something else than rewards. The step is made then, as it is where that raises.
         """
-        frames = self.world.step(controls).clone()  # out of inference mode: a tensor like any other
+        frames = self.world.step(controls).clone()
         self.shown = frames[:, -1].clone()
         self.elapsed += 1
         rewards, ending = self.world.reward.clone(), self.world.ending.clone()
@@ -153,14 +171,21 @@ class Dreams:
         if self.reward_fn is not None:
             given = self.reward_fn(frames.clone(), controls.clone())
             given = given if isinstance(given, tuple) else (given,)
-            rewards = self.paid(given[0], torch.float32, "rewards")
-            ended = self.paid(given[1], torch.bool, "ended") if len(given) > 1 else ended
+            if len(given) not in (1, 2):
+                raise ValueError(
+                    f"reward_fn gave {len(given)} values; expected rewards, or (rewards, ended)"
+                )
+            rewards = self.paid(given[0], "rewards")
+            ended = ended if len(given) < 2 else self.paid(given[1], "ended") > 0
         return Made(frames, rewards, ended, ending)
 
-    def paid(self, values: Any, dtype: torch.dtype, name: str) -> Tensor:
-        """What `reward_fn` gave as a tensor [N] on the device."""
+    def paid(self, values: Any, name: str) -> Tensor:
+        """What `reward_fn` gave, as a tensor float32 [N] on the device; endings are 0 or 1."""
         try:
-            given = torch.as_tensor(values, device=self.shown.device).detach().to(dtype, copy=True)
+            given = torch.as_tensor(values, device=self.shown.device).detach()
+            if given.is_complex():
+                raise TypeError("complex numbers")
+            given = given.to(torch.float32, copy=True)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"reward_fn gave {name} {values!r:.80}; expected numbers [N]"
@@ -168,6 +193,10 @@ class Dreams:
         if given.shape != self.begun.shape or not torch.isfinite(given).all():
             raise ValueError(
                 f"reward_fn gave {name} {tuple(given.shape)}; expected {self.begun.shape} finite values"
+            )
+        if name == "ended" and not ((given == 0) | (given == 1)).all():
+            raise ValueError(
+                "reward_fn gave ended with values between no and yes; expected booleans [N]: compare with a threshold"
             )
         return given
 
@@ -178,6 +207,7 @@ class Dreams:
         states = [copy.deepcopy(rng.bit_generator.state) for rng in rngs]
         return Snapshot(self.hash, tensors | {"shown": self.shown.clone()}, states, self.weights)
 
+    @torch.inference_mode(False)
     def restore(self, state: Snapshot) -> list[np.random.Generator]:
         """Go back to a snapshot; returns the generators it holds.
 
@@ -195,6 +225,9 @@ class Dreams:
                 raise ValueError(
                     f"state {name}: expected {tuple(own.shape)} {own.dtype}, got {got}; clone or save it again"
                 )
+        counts = torch.tensor([len(values) for values in self.spec.scenes.values()])
+        if ((state.tensors["scene"] < 0) | (state.tensors["scene"] >= counts)).any():
+            raise ValueError("the state has scenes that this world has not; clone or save it again")
         rngs = [snapshot.generator_of(each) for each in state.rngs]
         parts = {n: v for n, v in state.tensors.items() if n.startswith("world/")}
         self.world.load({name.removeprefix("world/"): value for name, value in parts.items()})
@@ -203,6 +236,7 @@ class Dreams:
         self.shown = state.tensors["shown"].to(self.shown.device, copy=True)
         return rngs
 
+    @torch.inference_mode(False)
     def fork(self, rows: list[int], seeds: list[int] | None) -> Dreams:
         """Dreams that go on from copies of `rows`, repeats allowed; with noise of `seeds`, or of their own."""
         other = copy.copy(self)

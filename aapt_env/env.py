@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.error import ResetNeeded
+from gymnasium.wrappers import TimeLimit
 
 from aapt_env import checkpoint as checkpoints
-from aapt_env.dreams import OPTIONS, Dreams, RewardFn
+from aapt_env.dreams import Dreams, RewardFn, options_of
 from aapt_env.fast import Fast
 from aapt_env.model.policy import Player
 from aapt_env.snapshot import Snapshot
@@ -115,15 +117,17 @@ class AAPTEnv(gym.Env):
         Raises:
             ValueError: an unknown option, an index out of range, a picture of another size, a scene that no start has.
         """
-        super().reset(seed=seed)
-        options = options or {}
-        if not isinstance(options, dict):
-            raise ValueError(f"reset options {options!r}; expected {{'start': ..., 'scene': ...}}")
-        unknown = sorted(set(options) - set(OPTIONS), key=str)
-        if unknown:
-            raise ValueError(f"reset options {unknown} unknown; expected 'start' and 'scene'")
+        options = options_of(options)
         wanted, scene = options.get("start"), options.get("scene")
-        frames = self.dreams.begin([0], [self.np_random], [wanted], scene)[0]
+        before = copy.deepcopy(self._np_random), self._np_random_seed
+        super().reset(seed=seed)
+        try:
+            frames = self.dreams.begin([0], [self.np_random], [wanted], scene)[0]
+        except BaseException:
+            self._np_random, self._np_random_seed = (
+                before  # a reset that is refused changes nothing
+            )
+            raise
         info = self.info(frames.repeat(self.spec_world.k, axis=0))
         index = int(self.dreams.start[0])
         if index >= 0:
@@ -188,12 +192,15 @@ class AAPTEnv(gym.Env):
     def clone_state(self, include_rng: bool = True) -> Snapshot:
         """All that the future depends on, as ALE names it; `restore_state` goes back to it exactly.
 
-        Its `save(path)` writes a safetensors file, which `Snapshot.load(path)` reads in another process.
+        Its `save(path)` writes a safetensors file, which `Snapshot.load(path)` reads in another process. Through
+        wrappers: `env.unwrapped.clone_state()`.
         """
         return self.dreams.snapshot([self.np_random] if include_rng else [])
 
     def restore_state(self, state: Snapshot) -> None:
         """Go back to what `clone_state` gave; on a CPU the frames that follow are the same to the bit.
+
+        Wrappers know nothing of it: `restore(env, state)` takes the steps that `TimeLimit` counted back, too.
 
         Raises:
             ValueError: a state of another checkpoint, batch size or precision, a damaged one, or none.
@@ -201,19 +208,47 @@ class AAPTEnv(gym.Env):
         for rng in self.dreams.restore(state):
             self.np_random = rng
 
-    def fork(self, n: int, noise: str = "same") -> AAPTVectorEnv:
+    def fork(
+        self, n: int, noise: str = "same", max_episode_steps: int | None = None
+    ) -> AAPTVectorEnv:
         """A vector env of n rows that all go on from this very moment; this env stays where it is.
 
         Args:
             n: futures, 1 or more.
             noise: "same": equal controls, equal futures. "split": every row makes up its own, whatever n is.
+            max_episode_steps: truncates there, counted from the beginning of the episode; None for never, since the
+                limit that `gym.make` sets is a wrapper's.
 
         Raises:
             ResetNeeded: before the first reset.
             ValueError: n or noise make no sense.
         """
         self.need("fork")
-        return branch(self.dreams, 0, self.np_random, n, noise, self.render_mode)
+        limit = max_episode_steps or -1
+        return branch(self.dreams, 0, self.np_random, n, noise, self.render_mode, limit)
+
+
+def restore(env: gym.Env, state: Snapshot) -> None:
+    """`restore_state` through wrappers: the steps that `TimeLimit` counted go back, too.
+
+    Args:
+        env: what `gym.make` gave, or wrappers around it; reset first where it never was. Those that keep something
+            else of an episode (a video, its return) know nothing of it.
+        state: what `env.unwrapped.clone_state()` gave.
+
+    Raises:
+        ValueError: as `AAPTEnv.restore_state`.
+    """
+    own = env.unwrapped
+    if not isinstance(own, AAPTEnv):
+        raise ValueError(f"{type(own).__name__} is no AAPTEnv; expected gym.make('AAPT-World-v0')")
+    if not own.dreams.begun[0]:
+        env.reset()  # wrappers want to have seen one
+    own.restore_state(state)
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, TimeLimit):
+            env._elapsed_steps = int(own.dreams.elapsed[0])
+        env = env.env
 
 
 def key_code(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from aapt_env.tensors import write_tensors
 
-FORMAT = "aapt_env snapshot 1"
+FORMAT = "aapt_env snapshot 2"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Snapshot:
             "rngs": json.dumps(self.rngs),
         }  # fmt: skip
         tensors = {name: value.cpu().contiguous() for name, value in self.tensors.items()}
+        about["sha256"] = digest(tensors, about)
         write_tensors(path.parent, {path.name: tensors}, about)
 
     @classmethod
@@ -68,6 +70,8 @@ class Snapshot:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if about["format"] != FORMAT or "shown" not in tensors:
                 raise ValueError(f"expected {FORMAT!r}, got {about['format']!r}")
+            if digest(tensors, about) != about["sha256"]:
+                raise ValueError("its sha256 is another than the one in it: it was changed")
             rngs = json.loads(about["rngs"])
             if not isinstance(rngs, list):
                 raise ValueError("its generators are no list")
@@ -79,12 +83,26 @@ class Snapshot:
             ) from error
 
 
+def digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    """sha256 of all that a file holds, but for the digest itself."""
+    found = hashlib.sha256(
+        json.dumps(sorted((k, v) for k, v in about.items() if k != "sha256")).encode()
+    )
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
 def check(state: Any, checkpoint: str, rows: int, weights: str) -> None:
     """Raises ValueError unless `state` is a snapshot of that checkpoint with so many rows and such weights."""
-    made_by = state.checkpoint if isinstance(state, Snapshot) else None
-    if made_by != checkpoint:
+    if not isinstance(state, Snapshot):
         raise ValueError(
-            f"the state is of checkpoint {made_by!s:.12}, this world is {checkpoint:.12}; "
+            f"state {state!r:.80}; expected what clone_state() gave, or Snapshot.load(path)"
+        )
+    if state.checkpoint != checkpoint:
+        raise ValueError(
+            f"the state is of checkpoint {state.checkpoint:.12}, this world is {checkpoint:.12}; "
             "restore it in an env of the checkpoint that it was cloned from"
         )
     if state.weights != weights:

@@ -57,7 +57,7 @@ def choose(
     """The start that reset's options ask for, and its index; -1 for a picture.
 
     Args:
-        wanted: an index, an RGB frame uint8 [H, W, 3], or None for any start.
+        wanted: an index, an RGB frame uint8 [H, W, 3] (an array, or a tensor on any device), or None for any start.
         scene: {attribute: value} that it must have, or None; a picture takes it as its own, and the first value of what
             is left out.
         starts: the checkpoint's.
@@ -80,8 +80,10 @@ def choose(
             )
         index = fits[int(rng.integers(len(fits)))]
         return starts[index], index
-    if not isinstance(wanted, (int, np.integer)) or isinstance(wanted, bool):
-        return of_picture(array_of(wanted), full, spec, len(starts)), -1
+    given = array_of(wanted.cpu() if isinstance(wanted, Tensor) else wanted)
+    if given.ndim or given.dtype.kind not in "iu":
+        return of_picture(given, full, spec, len(starts)), -1
+    wanted = int(given)
     if not 0 <= wanted < len(starts):
         raise ValueError(f"start {wanted}; this checkpoint has starts 0 to {len(starts) - 1}")
     wrong = {n: v for n, v in scene.items() if starts[wanted].scene[n] != v}
@@ -89,7 +91,7 @@ def choose(
         raise ValueError(
             f"start {wanted} has scene {starts[wanted].scene}, which contradicts {wrong}; leave one out"
         )
-    return starts[wanted], int(wanted)
+    return starts[wanted], wanted
 
 
 def of_picture(picture: np.ndarray, scene: dict[str, str], spec: WorldSpec, count: int) -> Start:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,10 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from aapt_env.controls import batch_rows
-from aapt_env.dreams import OPTIONS, SOURCES, Dreams, RewardFn
+from aapt_env.dreams import OPTIONS, SOURCES, Dreams, RewardFn, options_of
 from aapt_env.fast import Fast
 from aapt_env.snapshot import Snapshot
+from aapt_env.spec import array_of
 from aapt_env.world import World
 
 Step = tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Any]]
@@ -149,23 +151,26 @@ class AAPTVectorEnv(VectorEnv):
         Raises:
             ValueError: an unknown option, or one that makes no sense.
         """
-        options = options or {}
-        unknown = sorted(set(options) - {*OPTIONS, "reset_mask"}, key=str)
-        if unknown:
-            raise ValueError(
-                f"reset options {unknown} unknown; expected 'start', 'scene' and 'reset_mask'"
-            )
+        options = options_of(options, (*OPTIONS, "reset_mask"))
         seeds = self._seeds(seed)
         rows = self._masked(options["reset_mask"]) if "reset_mask" in options else None
         rows = list(range(self.num_envs)) if rows is None else rows
         wanted = options.get("start")
-        each = wanted if isinstance(wanted, list) else [wanted] * self.num_envs
+        several = isinstance(wanted, list) or getattr(wanted, "ndim", 0) == 1
+        each = list(wanted) if several else [wanted] * self.num_envs
         if len(each) != self.num_envs:
             raise ValueError(f"{len(each)} starts; expected one per env, {self.num_envs}")
+        before = self.rngs
+        self.rngs = list(before)
         for row in rows:
-            if seeds[row] is not None:
-                self.rngs[row] = np_random(seeds[row])[0]
-        self._begin(rows, [each[row] for row in rows], options.get("scene"))
+            seed_of = seeds[row]
+            fresh = seed_of is not None
+            self.rngs[row] = np_random(seed_of)[0] if fresh else copy.deepcopy(before[row])
+        try:
+            self._begin(rows, [each[row] for row in rows], options.get("scene"))
+        except BaseException:
+            self.rngs = before  # a reset that is refused changes nothing
+            raise
         shown = self.dreams.shown
         frames = shown[:, None].repeat(1, self.spec_world.k, 1, 1, 1)
         return shown.clone(), self._infos(frames, None)
@@ -175,13 +180,18 @@ class AAPTVectorEnv(VectorEnv):
         self.dreams.begin(rows, rngs, [None] * len(rows) if wanted is None else wanted, scene)
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        """One per row."""
-        if seed is None or isinstance(seed, (int, np.integer)):
-            return [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        seeds = list(seed)
+        """One per row. Raises ValueError: another number of them, or one that is no whole number >= 0."""
+        given = array_of(seed)
+        counts = not given.ndim and given.dtype.kind in "iu"
+        alone = [int(given) + i if counts else seed for i in range(self.num_envs)]
+        seeds = given.tolist() if given.ndim else alone
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds; expected one per env, {self.num_envs}")
-        return seeds
+        whole = (int, np.integer)
+        wrong = [s for s in seeds if s is not None and (not isinstance(s, whole) or s < 0)]
+        if wrong:
+            raise ValueError(f"seed {wrong[0]!r}; expected whole numbers >= 0, or None")
+        return [None if s is None else int(s) for s in seeds]
 
     def _masked(self, mask: Any) -> list[int]:
         """The rows of a reset mask."""
@@ -267,19 +277,24 @@ class AAPTVectorEnv(VectorEnv):
 
     def fork(self, n: int, noise: str = "same", row: int = 0) -> AAPTVectorEnv:
         """A vector env of n rows that all go on from row `row`; as `AAPTEnv.fork`, with this env's time limit."""
-        if not isinstance(row, (int, np.integer)) or not 0 <= row < self.num_envs:
+        known = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
+        if not known or not 0 <= row < self.num_envs:
             raise ValueError(f"row {row!r}; expected 0 to {self.num_envs - 1}")
         if not self.dreams.begun[row]:
             raise ResetNeeded("fork before reset; call envs.reset(seed=...) first")
-        made = branch(self.dreams, int(row), self.rngs[row], n, noise, self.render_mode)
-        made.limit = self.limit
-        return made
+        return branch(self.dreams, int(row), self.rngs[row], n, noise, self.render_mode, self.limit)
 
 
 def branch(
-    dreams: Dreams, row: int, rng: np.random.Generator, n: int, noise: str, render_mode: str | None
+    dreams: Dreams,
+    row: int,
+    rng: np.random.Generator,
+    n: int,
+    noise: str,
+    render_mode: str | None,
+    limit: int,
 ) -> AAPTVectorEnv:
-    """A vector env of n copies of one row of `dreams`, without a time limit; arguments as `AAPTEnv.fork`."""
+    """A vector env of n copies of one row of `dreams`; arguments as `AAPTEnv.fork`."""
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise ValueError(f"fork to {n!r} rows; expected a whole number >= 1")
     if noise not in ("same", "split"):
@@ -293,5 +308,5 @@ def branch(
         for each in rngs:
             each.bit_generator.state = rng.bit_generator.state
     env = AAPTVectorEnv.__new__(AAPTVectorEnv)
-    env._settle(dreams.fork([row] * n, seeds), rngs, AutoresetMode.NEXT_STEP, -1, render_mode)
+    env._settle(dreams.fork([row] * n, seeds), rngs, AutoresetMode.NEXT_STEP, limit, render_mode)
     return env

@@ -29,7 +29,7 @@ def plan(env, futures, horizon, rounds, belief, rng):
             _, rewards, terminated, _, _ = dream.step(drawn[:, t // HOLD].astype(np.int8))
             earned += (rewards * alive.to(rewards.device)).cpu()
             alive &= ~terminated.cpu()
-        best = earned.argsort(descending=True)[: futures // 8].numpy()
+        best = earned.argsort(descending=True)[: max(1, futures // 8)].numpy()
         belief = 0.8 * drawn[best].mean(0) + 0.2 * belief
         belief = belief.clip(0.05, 0.95)
     return belief

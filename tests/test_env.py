@@ -11,6 +11,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo, TimeLimit
@@ -253,7 +254,7 @@ def test_a_state_of_another_world_is_refused(env, make_checkpoint, tmp_path):
     env.reset(seed=0)
     with pytest.raises(ValueError, match="the state is of checkpoint .*, this world is"):
         env.restore_state(other.clone_state())
-    with pytest.raises(ValueError, match="the state is of checkpoint None"):
+    with pytest.raises(ValueError, match="state None; expected what clone_state"):
         env.restore_state(None)
 
 
@@ -421,3 +422,51 @@ def test_gymnasiums_own_vector_envs_stack_what_one_of_two_gives_at_its_reset(tin
         assert (infos["frames"][:, -1] == observations).all()
         assert truncated.tolist() == [i in (1, 4), i == 4]
     envs.close()
+
+
+def test_restoring_takes_the_time_limit_back(tiny):
+    limited = gym.make("AAPT-World-v0", checkpoint=str(tiny), device="cpu", max_episode_steps=5)
+    limited.reset(seed=0)
+    limited.step(GO)
+    state = limited.unwrapped.clone_state()
+    for _ in range(3):
+        limited.step(GO)
+    aapt_env.restore(limited, state)
+    assert [limited.step(GO)[3] for _ in range(4)] == [False, False, False, True]
+    fresh = gym.make("AAPT-World-v0", checkpoint=str(tiny), device="cpu", max_episode_steps=5)
+    aapt_env.restore(fresh, state)  # never reset: it stands where the state does
+    assert [fresh.step(GO)[3] for _ in range(4)] == [False, False, False, True]
+    with pytest.raises(ValueError, match="is no AAPTEnv"):
+        aapt_env.restore(gym.make("CartPole-v1"), state)
+
+
+def test_a_fork_truncates_where_asked(env):
+    env.reset(seed=0)
+    env.step(GO)
+    fork = env.fork(2, max_episode_steps=3)
+    ends = [fork.step(np.stack([GO, GO]))[3].tolist() for _ in range(2)]
+    assert ends == [[False, False], [True, True]]
+
+
+def test_a_refused_reset_leaves_later_episodes_as_they_were(env, tiny):
+    other = AAPTEnv(checkpoint=str(tiny), device="cpu")
+    for each in (env, other):
+        each.reset(seed=3)
+    with pytest.raises(ValueError, match="start 99"):
+        env.reset(seed=4, options={"start": 99})
+    assert env.reset()[1]["seed"] == other.reset()[1]["seed"]
+
+
+def test_inference_mode_outside_changes_nothing(tiny):
+    plain = AAPTEnv(checkpoint=str(tiny), device="cpu")
+    wanted = [*drive(plain, [GO, BACK], seed=1), *drive(plain, [GO], seed=2)]
+    with torch.inference_mode():
+        env = AAPTEnv(checkpoint=str(tiny), device="cpu")
+        first = drive(env, [GO, BACK], seed=1)
+        env.restore_state(env.clone_state())
+    assert np.array_equal([*first, *drive(env, [GO], seed=2)], wanted)
+
+
+@pytest.mark.parametrize("index", [np.int64(1), np.array(1), torch.tensor(1)])
+def test_a_start_is_any_whole_number(env, index):
+    assert env.reset(options={"start": index})[1]["start"]["index"] == 1

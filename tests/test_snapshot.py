@@ -174,6 +174,11 @@ def test_a_state_that_lost_a_part_or_its_type(env):
         )
 
 
+def flipped(raw):
+    """A file with one bit turned over, in its last tensor."""
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
 def test_damaged_files_are_told_in_a_sentence(env, tmp_path):
     path, good = tmp_path / "moment", tmp_path / "good"
     env.clone_state().save(good)
@@ -184,7 +189,8 @@ def test_damaged_files_are_told_in_a_sentence(env, tmp_path):
         "empty": lambda: path.write_bytes(b""),
         "of others": lambda: save_file({"x": torch.zeros(1)}, path),
         "untold": lambda: save_file(tensors, path),
-        "half": lambda: save_file({"x": tensors["shown"]}, path, {"format": "aapt_env snapshot 1"}),
+        "half": lambda: save_file({"x": tensors["shown"]}, path, {"format": "aapt_env snapshot 2"}),
+        "flipped": lambda: path.write_bytes(flipped(good.read_bytes())),
     }
     for name, wreck in wrecks.items():
         wreck()

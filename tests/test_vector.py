@@ -244,7 +244,11 @@ def test_bad_settings_are_refused_in_a_sentence(tiny, settings, message):
 
 
 BAD_OPTIONS = [
-    ({"begin": 1}, r"reset options \['begin'\] unknown"),
+    (
+        {"begin": 1},
+        r"reset options \['begin'\] unknown; expected 'start', 'scene' and 'reset_mask'",
+    ),
+    (5, "reset options 5; expected"),
     ({"start": [0, 1]}, "2 starts; expected one per env, 5"),
     ({"start": 9}, "start 9; this checkpoint has starts 0 to 5"),
     ({"reset_mask": np.ones(4, bool)}, r"reset_mask \(4,\) bool; expected bool \(5,\)"),
@@ -306,7 +310,10 @@ def test_a_reward_of_ones_own(make, tiny, actions):
 @pytest.mark.parametrize(
     ("given", "message"),
     [(1.0, r"rewards \(\); expected \(5,\)"), ("much", "rewards 'much'; expected numbers"),
-     (np.full(5, np.nan), "expected .* finite values")],
+     (np.full(5, np.nan), "expected .* finite values"), ((), "gave 0 values; expected rewards, or"),
+     (torch.zeros(5, dtype=torch.complex64), "expected numbers"), ((np.ones(5),) * 3, "gave 3 values"),
+     ((np.ones(5), np.full(5, 0.3)), "ended with values between no and yes"),
+     ((np.ones(5), np.full(5, np.nan)), "ended .* finite values")],
 )  # fmt: skip
 def test_a_reward_function_that_gives_something_else(make, actions, given, message):
     envs = make(reward_fn=lambda frames, controls: given)
@@ -351,3 +358,34 @@ def test_many_steps_with_random_resets_leave_no_trace_on_others(make, tiny):
             wild.reset(seed=i, options={"reset_mask": mask})
         assert torch.equal(calm.step(steps)[0][0], wild.step(steps)[0][0]), i
     assert torch.isfinite(wild.world.previous).all()
+
+
+def test_a_refused_reset_leaves_every_row_as_it_was(make):
+    envs, other = make(2), make(2)
+    for each in (envs, other):
+        each.reset(seed=5)
+    for seed, options in (([9, -1], None), (9, {"start": [1, 99]})):
+        with pytest.raises(ValueError, match="seed -1|start 99"):
+            envs.reset(seed=seed, options=options)
+    assert torch.equal(envs.reset()[1]["seed"], other.reset()[1]["seed"])
+
+
+@pytest.mark.parametrize(
+    "seed", [np.int64(4), np.array(4), np.array([4, 5]), torch.tensor([4, 5]), [np.int64(4), 5]]
+)
+def test_seeds_of_any_kind(make, seed):
+    envs, other = make(2), make(2)
+    assert torch.equal(envs.reset(seed=seed)[1]["seed"], other.reset(seed=[4, 5])[1]["seed"])
+
+
+@pytest.mark.parametrize("seed", [1.5, [1, 1.5], "one", [0, -1]])
+def test_seeds_that_are_none(make, seed):
+    with pytest.raises(ValueError, match="expected whole numbers >= 0"):
+        make(2).reset(seed=seed)
+
+
+@pytest.mark.parametrize(
+    "starts", [np.array([1, 0]), torch.tensor([1, 0]), [torch.tensor(1), np.int64(0)]]
+)
+def test_starts_of_any_kind(make, starts):
+    assert make(2).reset(options={"start": starts})[1]["start"].tolist() == [1, 0]

@@ -60,6 +60,11 @@ class Record:
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
+        sides = self.size, self.height, self.width
+        if self.game.startswith("dream:") and any(side is not None for side in sides):
+            raise ValueError(
+                "a dream's frames have the size of its world; leave --size, --height and --width out"
+            )
         height, width = square(self.size, self.height, self.width)
         flags.load("aapt_env.data.record").record(
             game=self.game,

@@ -56,6 +56,38 @@ def test_episodes_end_and_begin_as_sb3_has_it(make):
     envs.close()
 
 
+def test_frames_kept_at_an_end_are_the_last_ones(make):
+    envs = make(max_episode_steps=2, keep_frames=True)
+    envs.reset()
+    go = np.array([[0, 0, 1, 0]] * 3)
+    envs.step(go)
+    infos = envs.step(go)[3]
+    for info in infos:
+        assert np.array_equal(info["frames"][-1], info["terminal_observation"])
+
+
+def test_a_start_for_every_row_and_one_scene(make):
+    envs = make()
+    envs.set_options([{"start": 2}, {}, {"start": 0}])
+    envs.reset()
+    assert envs.envs.dreams.start[[0, 2]].tolist() == [2, 0]
+    envs.set_options([{"scene": {"time": "day"}}, {}, {}])
+    with pytest.raises(ValueError, match="expected one scene for all rows"):
+        envs.reset()
+
+
+def test_what_is_asked_of_some_rows_only_is_refused(make):
+    envs = make()
+    assert envs.get_attr("action_space", np.int64(1)) == [envs.action_space]
+    assert envs.env_method("clone_state")[0].rows == 3
+    for ask in (
+        lambda: envs.env_method("reset", indices=[0]),
+        lambda: envs.set_attr("limit", 2, indices=[0]),
+    ):
+        with pytest.raises(ValueError, match=r"rows \[0\] alone: all rows are one env"):
+            ask()
+
+
 def test_a_short_ppo_runs(make):
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import VecMonitor
