@@ -22,20 +22,53 @@ def collect(course: Course) -> Figures:
     """
     seconds = min(SECONDS, course.seconds)
     return course.collect(
-        "outcome", course.count, seconds, lambda f, s: both(course, f, s, seconds)
+        "outcome", course.count, seconds, lambda f, s: both(course, f, s, players(course, f, s))
     )
 
 
-def both(course: Course, first: int, starts: list[Start], seconds: float) -> Figures:
-    """Figures of some starts: game_reward, game_ended, alive (the game runs until then), dream_reward, dream_ending."""
-    twin, length = course.twin, course.latents(seconds)
+def collect_elsewhere(course: Course, rows: np.ndarray) -> Figures:
+    """The same under the controls of another start's drive, rows [n, T, width]: hands that answer nothing ahead.
+
+    Whoever plays well answers what is seen, and so a world may learn to show what the hands answer: a road that bends
+    after the wheel. It reads back every control and still is no game to train an agent in. This tells.
+    """
+    seconds = min(SECONDS, course.seconds)
+    other = np.roll(rows, 1, axis=0)[:, : course.latents(seconds)]
+    return course.collect(
+        "elsewhere", course.count, seconds,
+        lambda f, s: both(course, f, s, [Again(course, own) for own in other[f : f + len(s)]]),
+    )  # fmt: skip
+
+
+class Again:
+    """Plays rows [T, width], whatever happens."""
+
+    def __init__(self, course: Course, rows: np.ndarray):
+        self.control, self.rows = course.checkpoint.spec.control, iter(rows)
+
+    def __call__(self, observation: np.ndarray, info: dict):
+        """The next one."""
+        return self.control.from_row(next(self.rows))
+
+
+def players(course: Course, first: int, starts: list[Start]) -> list:
+    """The driver for even starts, random controls for odd ones."""
+    twin, seeds = course.twin, [course.seed + first + i for i in range(len(starts))]
     assert twin is not None, "the caller has one"
-    played = []
-    for i, start in enumerate(starts):
-        seed = course.seed + first + i
-        odd = (first + i) % 2
-        player = RandomControl(twin.control, seed) if odd else rollouts.driver(twin, seed)
-        played.append(play(twin, start, length, player))
+    return [
+        RandomControl(twin.control, seed) if (first + i) % 2 else rollouts.driver(twin, seed)
+        for i, seed in enumerate(seeds)
+    ]
+
+
+def both(course: Course, first: int, starts: list[Start], who: list) -> Figures:
+    """Figures of some starts, `who[i]` playing the i-th, for as long as they are compared.
+
+    game_reward, game_ended, alive (the game runs until then), dream_reward, dream_ending.
+    """
+    twin, length = course.twin, course.latents(min(SECONDS, course.seconds))
+    assert twin is not None, "the caller has one"
+    played = [play(twin, start, length, who[i]) for i, start in enumerate(starts)]
     rows, reward, ended, alive = (np.stack(part) for part in zip(*played, strict=True))
     seeds = course.seeds(first, starts)
     world, _ = rollouts.begin(course.checkpoint, starts, seeds, course.device, course.fast)
@@ -63,6 +96,18 @@ def play(twin: Twin, start: Start, length: int, player) -> tuple[np.ndarray, ...
         rewards.append(twin.reward)
         ended.append(bool(twin.terminated))
     return np.stack(rows), np.array(rewards, np.float32), np.array(ended), np.array(alive)
+
+
+def elsewhere(part: Figures, spans: list[Window]) -> Metrics:
+    """Mean reward per latent in each window while the game runs, of game and dream, under hands that answer nothing."""
+    board, alive = Board(), part["alive"]
+    for w in spans:
+        there = alive[:, w.latents]
+        some, count = there.any(1), there.sum(1)
+        for name in ("game", "dream"):
+            paid = np.where(there, part[f"{name}_reward"][:, w.latents], 0).sum(1)
+            board.mean(f"elsewhere_reward_{name}", w.name, paid[some] / count[some])
+    return board.metrics
 
 
 def metrics(part: Figures, spans: list[Window], threshold: float) -> Metrics:

@@ -65,6 +65,11 @@ CHARTS = {  # file: (title, {metric: label}, lines)
         {"reward_error": "dream", "reward_error_of_the_mean": "always the mean"},
         (),
     ),
+    "elsewhere": (
+        "reward per latent under the controls of another start's drive",
+        {"elsewhere_reward_dream": "dream", "elsewhere_reward_game": "game"},
+        (),
+    ),
     "camera": (
         "a camera's motion, realised over commanded",
         {"rotation_ratio_dream": "turns", "translation_ratio_dream": "steps"},

@@ -181,6 +181,7 @@ def measure(course: Course) -> tuple[Metrics, Figures, Figures]:
     if head is not None and course.twin is not None:
         within = spans(spec, summary.windows(min(outcome.SECONDS, seconds)))
         metrics |= outcome.metrics(outcome.collect(course), within, float(head.threshold))
+        metrics |= outcome.elsewhere(outcome.collect_elsewhere(course, long["rows"]), within)
     if {"left", "right"} <= set(spec.control.names):
         metrics |= stay.steer(forks, list(rollouts.variants(spec.control)))
     if spec.control.kind == "camera" and "yaw" in spec.control.names:

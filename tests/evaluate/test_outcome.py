@@ -65,6 +65,15 @@ def test_a_game_that_was_called_off_contradicts_no_later_ending(part):
     assert outcome.metrics(part, SPANS, 0.5)["termination_precision"]["1-2s"]["value"] == 0.5
 
 
+def test_a_dream_that_pays_whoever_plays_is_told(part):
+    part["game_reward"][:, :] = -1
+    part["dream_reward"][:, :] = np.where(part["alive"], 2, 99)
+    found = outcome.elsewhere(part, SPANS)
+    for window in ("0-1s", "1-2s"):
+        assert found["elsewhere_reward_game"][window]["value"] == -1
+        assert found["elsewhere_reward_dream"][window]["value"] == 2, "not what comes after the end"
+
+
 def test_game_and_dream_are_played_on_the_same_controls(world, tmp_path):
     loaded = checkpoint.read(world)
     head = OutcomeHead(loaded.generator.config, 8)
@@ -77,3 +86,16 @@ def test_game_and_dream_are_played_on_the_same_controls(world, tmp_path):
     assert part["alive"].all() and not part["game_ended"].any() and not part["game_reward"].any()
     assert (0 < part["dream_ending"]).all() and (part["dream_ending"] < 0.1).all()
     assert np.allclose(part["dream_reward"], 0, atol=1e-5)
+
+
+def test_hands_from_elsewhere_are_those_of_another_start(world, tmp_path, monkeypatch):
+    loaded = checkpoint.read(world)
+    loaded = dataclasses.replace(loaded, outcome=OutcomeHead(loaded.generator.config, 8))
+    twin, _ = rollouts.find_game(loaded.spec)
+    course = Course(loaded, twin, None, Parts(tmp_path, {}), 3, 1.0, 0, torch.device("cpu"))
+    rows = rollouts.random_rows(loaded.spec.control, 3, 6, 0)
+    seen = []
+    real = outcome.play
+    monkeypatch.setattr(outcome, "play", lambda *a: seen.append(real(*a)) or seen[-1])
+    outcome.collect_elsewhere(course, rows)
+    assert np.array_equal(np.stack([played[0] for played in seen]), rows[[2, 0, 1]])
