@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import gymnasium as gym
+import matplotlib
 import numpy as np
 import torch
 from stable_baselines3 import PPO
@@ -19,8 +20,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from tqdm import tqdm
 
+from aapt_env.checkpoint import POLICY, read_config
 from aapt_env.games import HoldControl, make_game
 from aapt_env.sb3 import DreamVecEnv
+from aapt_env.tensors import sha256
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402  after its backend is chosen
 
 LIMIT = 360  # steps of an episode: a minute
 PPO_SETTINGS = dict(
@@ -94,6 +100,13 @@ def run(arm, seed, args, dream):
     }  # fmt: skip
 
 
+def weights_of(folder):
+    """One hash for the files that decide what a world shows and pays; its notes and its own player do not."""
+    files = read_config(folder)[0].files
+    kept = sorted(item for item in files.items() if item[0] != POLICY)
+    return sha256(json.dumps(kept).encode())
+
+
 def report(found):
     """Means over seeds, and how much of the game's lesson the dream taught."""
     means = {
@@ -106,6 +119,21 @@ def report(found):
     if len(means) == 3:
         random, real, dreamt = (np.mean(means[arm]) for arm in ("random", "game", "dream"))
         print(f"(dream - random) / (game - random) = {(dreamt - random) / (real - random):.3f}")
+
+
+def draw(found, path):
+    """Learning curves as a PNG: mean return of the latest training episodes, where each arm was trained."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), sharey=False)
+    for axis, arm in zip(axes, ("game", "dream"), strict=True):
+        for run in found.get(arm, []):
+            axis.plot(*zip(*run["curve"], strict=True), label=f"seed {run['settings']['seed']}")
+        axis.set(title=f"trained in the {arm}", xlabel="steps", ylabel=f"return in the {arm}")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
 def main():
@@ -133,7 +161,7 @@ def main():
     for seed in args.seeds:
         for arm in args.arms:
             settings = fixed | {"arm": arm, "seed": seed, "ppo": PPO_SETTINGS}
-            settings |= {"checkpoint": dream.envs.checkpoint_hash if arm == "dream" else None}
+            settings |= {"world": weights_of(dream.envs.dreams.folder) if arm == "dream" else None}
             path = args.out / f"{arm}-{seed}.json"
             if path.is_file() and json.loads(path.read_text())["settings"] == settings:
                 found[arm].append(json.loads(path.read_text()))
@@ -145,6 +173,7 @@ def main():
             found[arm].append(result)
             print(f"{path}: mean return in the game {np.mean(result['returns']):.2f}")
     report(found)
+    draw(found, args.out / "curves.png")
 
 
 if __name__ == "__main__":
