@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Outcome:
     width: int = 64
     bins: int = 41
     checks: int = 16  # batches of each part for threshold and calibration
+    fresh: int = 8  # updates per batch of windows made anew: their passes cost ten times what the head's update does
+    pool: int = 64  # such batches that are kept, for all updates to draw from
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,31 @@ class OutcomeStage(Stage):
         super().__init__(name="outcome", modules={"outcome": head})
         self.config, self.head, self.train, self.held = config, head, train, held
         self.generator = generator.eval().requires_grad_(False)
+        self.made: dict[int, Seen] = {}  # batches of windows, by number
         head.span(train.rewards)
         self.turns = [Turn("outcome", (head,), adam(head, config.lr), self.losses)]
 
     def batch(self, dice: Dice) -> Seen:
-        """Windows of the training episodes, some of them endings, some of them dreamt."""
-        return self.see(self.train, dice, self.config.ends, self.config.dreamt)
+        """Windows of the training episodes, some of them endings, some of them dreamt, out of those made so far.
+
+        Which ones there are depends on the update's number alone, so that a resumed stage makes them again.
+        """
+        c, newest = self.config, dice.step // self.config.fresh
+        for i in range(max(0, newest - c.pool + 1), newest + 1):
+            if i not in self.made:
+                own = Dice.of(4, "outcome", i, self.train.latents.device)
+                seen = self.see(self.train, own, c.ends, c.dreamt)
+                self.made[i] = replace(seen, features=seen.features.bfloat16())
+        self.made.pop(newest - c.pool, None)
+        parts = [self.made[i] for i in sorted(self.made)]
+        at = list(
+            zip(*dice.pick.integers([[len(parts)], [c.batch]], size=(2, c.batch)), strict=True)
+        )
+        columns = (
+            torch.stack([getattr(parts[i], f.name)[row] for i, row in at]) for f in fields(Seen)
+        )
+        features, *rest = columns
+        return Seen(features.float(), *rest)
 
     def see(self, clips: LatentClips, dice: Dice, ends: float, dreamt: float) -> Seen:
         """What the generator's passes hold of `batch` windows; shares as in `Outcome`."""

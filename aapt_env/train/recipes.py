@@ -131,7 +131,7 @@ def cpu() -> Recipe:
         depth=4,
         autoencode=Autoencode(share=0.19),
         diffusion=Diffusion(share=0.38, batch=16),
-        consistency=Consistency(share=0.04, batch=16),
+        consistency=Consistency(share=0.02, batch=16),
         adversarial=Adversarial(
             share=0.19, begin="diffusion", batch=16, penalised=1 / 16, keep=0.5
         ),
@@ -147,7 +147,7 @@ def cpu() -> Recipe:
             blend=0.5,
         ),
         polish=Polish(share=0.06),
-        outcome=Outcome(share=0.01),
+        outcome=Outcome(share=0.03),
         imitate=Imitate(share=0.02),
     )
 

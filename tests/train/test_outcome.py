@@ -131,6 +131,26 @@ def test_it_learns_what_is_paid_and_the_generator_stands_still(stage, generator)
     assert {"dreamt_reward_error", "dreamt_recall"} <= set(found)
 
 
+def test_a_resumed_stage_draws_the_same_windows(generator, clips):
+    config = Outcome(share=1, batch=8, length=6, width=8, fresh=2, pool=3)
+
+    def batches(numbers):
+        stage = OutcomeStage(config, OutcomeHead(SIZES, 8), generator, clips, clips)
+        found = {i: stage.batch(Dice.of(0, "outcome", i)) for i in numbers}
+        assert len(stage.made) <= 3
+        return found
+
+    whole, resumed = batches(range(12)), batches(range(9, 12))
+    for i, seen in resumed.items():
+        assert (
+            torch.equal(seen.features, whole[i].features) and seen.features.dtype == torch.float32
+        )
+        assert torch.equal(seen.rewards, whole[i].rewards) and torch.equal(
+            seen.weight, whole[i].weight
+        )
+    assert not torch.equal(whole[0].rewards, whole[1].rewards), "each draws its own rows"
+
+
 def learn(stage, steps, first=0):
     losses = []
     for i in range(first, first + steps):
