@@ -126,8 +126,11 @@ def draw(found, path):
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), sharey=False)
     for axis, arm in zip(axes, ("game", "dream"), strict=True):
         for run in found.get(arm, []):
-            axis.plot(*zip(*run["curve"], strict=True), label=f"seed {run['settings']['seed']}")
-        axis.set(title=f"trained in the {arm}", xlabel="steps", ylabel=f"return in the {arm}")
+            steps, returns = np.array(run["curve"]).T
+            axis.plot(steps / 1000, returns, label=f"seed {run['settings']['seed']}")
+        axis.set(
+            title=f"trained in the {arm}", xlabel="thousand steps", ylabel=f"return in the {arm}"
+        )
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
