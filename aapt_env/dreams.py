@@ -69,9 +69,8 @@ class Dreams:
         scene: [N, attributes], as `WorldSpec.scene_row` gives it.
     """
 
-    @torch.inference_mode(
-        False
-    )  # its tensors are written to later, in whatever mode the caller makes it
+    # Tensors are written to later, so that none is made in the inference mode of a caller.
+    @torch.inference_mode(False)
     def __init__(
         self,
         game: str,

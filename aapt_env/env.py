@@ -16,7 +16,7 @@ from aapt_env.dreams import Dreams, RewardFn, options_of
 from aapt_env.fast import Fast
 from aapt_env.model.policy import Player
 from aapt_env.snapshot import Snapshot
-from aapt_env.vector import AAPTVectorEnv, branch
+from aapt_env.vector import AAPTVectorEnv, branch, limit_of
 from aapt_env.world import World
 
 
@@ -123,10 +123,8 @@ class AAPTEnv(gym.Env):
         super().reset(seed=seed)
         try:
             frames = self.dreams.begin([0], [self.np_random], [wanted], scene)[0]
-        except BaseException:
-            self._np_random, self._np_random_seed = (
-                before  # a reset that is refused changes nothing
-            )
+        except BaseException:  # a reset that is refused changes nothing
+            self._np_random, self._np_random_seed = before
             raise
         info = self.info(frames.repeat(self.spec_world.k, axis=0))
         index = int(self.dreams.start[0])
@@ -221,10 +219,10 @@ class AAPTEnv(gym.Env):
 
         Raises:
             ResetNeeded: before the first reset.
-            ValueError: n or noise make no sense.
+            ValueError: n, noise or max_episode_steps make no sense.
         """
         self.need("fork")
-        limit = max_episode_steps or -1
+        limit = limit_of(max_episode_steps)
         return branch(self.dreams, 0, self.np_random, n, noise, self.render_mode, limit)
 
 

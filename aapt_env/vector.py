@@ -81,10 +81,9 @@ class AAPTVectorEnv(VectorEnv):
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r}; expected None or 'rgb_array'")
-        limit = -1 if max_episode_steps is None else max_episode_steps
-        for name, value, least in (("num_envs", num_envs, 1), ("max_episode_steps", limit, -1)):
-            if not isinstance(value, (int, np.integer)) or value < least or not value:
-                raise ValueError(f"{name}={value!r}; expected a whole number >= 1")
+        if not isinstance(num_envs, (int, np.integer)) or num_envs < 1:
+            raise ValueError(f"num_envs={num_envs!r}; expected a whole number >= 1")
+        limit = limit_of(max_episode_steps)
         try:
             mode = AutoresetMode(autoreset_mode)
         except ValueError as error:
@@ -94,9 +93,7 @@ class AAPTVectorEnv(VectorEnv):
             ) from error
         wanted = Fast(way=fast, kernels=kernels, weights=weights)
         dreams = Dreams(game, checkpoint, device, int(num_envs), reward_fn, wanted)
-        self._settle(
-            dreams, [np_random()[0] for _ in range(num_envs)], mode, int(limit), render_mode
-        )
+        self._settle(dreams, [np_random()[0] for _ in range(num_envs)], mode, limit, render_mode)
 
     def _settle(
         self, dreams: Dreams, rngs: list, mode: AutoresetMode, limit: int, render_mode: str | None
@@ -163,9 +160,8 @@ class AAPTVectorEnv(VectorEnv):
         before = self.rngs
         self.rngs = list(before)
         for row in rows:
-            seed_of = seeds[row]
-            fresh = seed_of is not None
-            self.rngs[row] = np_random(seed_of)[0] if fresh else copy.deepcopy(before[row])
+            own = seeds[row]
+            self.rngs[row] = copy.deepcopy(before[row]) if own is None else np_random(own)[0]
         try:
             self._begin(rows, [each[row] for row in rows], options.get("scene"))
         except BaseException:
@@ -283,6 +279,14 @@ class AAPTVectorEnv(VectorEnv):
         if not self.dreams.begun[row]:
             raise ResetNeeded("fork before reset; call envs.reset(seed=...) first")
         return branch(self.dreams, int(row), self.rngs[row], n, noise, self.render_mode, self.limit)
+
+
+def limit_of(max_episode_steps: int | None) -> int:
+    """Steps after which an episode is truncated; -1 for never. Raises ValueError: no whole number >= 1, None or -1."""
+    limit = -1 if max_episode_steps is None else max_episode_steps
+    if not isinstance(limit, (int, np.integer)) or limit < -1 or not limit:
+        raise ValueError(f"max_episode_steps={limit!r}; expected a whole number >= 1")
+    return int(limit)
 
 
 def branch(

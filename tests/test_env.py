@@ -446,6 +446,8 @@ def test_a_fork_truncates_where_asked(env):
     fork = env.fork(2, max_episode_steps=3)
     ends = [fork.step(np.stack([GO, GO]))[3].tolist() for _ in range(2)]
     assert ends == [[False, False], [True, True]]
+    with pytest.raises(ValueError, match="max_episode_steps=0; expected a whole number >= 1"):
+        env.fork(2, max_episode_steps=0)
 
 
 def test_a_refused_reset_leaves_later_episodes_as_they_were(env, tiny):
