@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import gymnasium as gym
-import matplotlib
 import numpy as np
 import torch
 from stable_baselines3 import PPO
@@ -21,12 +21,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from tqdm import tqdm
 
 from aapt_env.checkpoint import POLICY, read_config
+from aapt_env.evaluate.plots import chart
 from aapt_env.games import HoldControl, make_game
 from aapt_env.sb3 import DreamVecEnv
 from aapt_env.tensors import sha256
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  after its backend is chosen
 
 LIMIT = 360  # steps of an episode: a minute
 PPO_SETTINGS = dict(
@@ -122,21 +120,22 @@ def report(found):
 
 
 def draw(found, path):
-    """Learning curves as a PNG: mean return of the latest training episodes, where each arm was trained."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), sharey=False)
-    for axis, arm in zip(axes, ("game", "dream"), strict=True):
-        for run in found.get(arm, []):
-            steps, returns = np.array(run["curve"]).T
-            axis.plot(steps / 1000, returns, label=f"seed {run['settings']['seed']}")
-        axis.set(
-            title=f"trained in the {arm}", xlabel="thousand steps", ylabel=f"return in the {arm}"
-        )
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    """Learning curves as a PNG: mean return of the latest training episodes, ten times along each training."""
+    charts = []
+    for arm in ("game", "dream"):
+        seeds = {}
+        for done in found.get(arm, []):
+            steps, returns = np.array(done["curve"]).T
+            marks = np.linspace(steps[-1] / 10, steps[-1], 10)
+            seeds[f"seed {done['settings']['seed']}"] = {
+                f"{mark / 1000:.0f}k": {"value": value}
+                for mark, value in zip(marks, np.interp(marks, steps, returns), strict=True)
+            }
+        title = f"return in the {arm} of PPO that is trained there, by steps"
+        charts.append(chart(title, seeds, {name: name for name in seeds}))
+    drawn = [image for image in charts if image is not None]
+    if drawn:
+        cv2.imwrite(str(path), np.concatenate(drawn)[..., ::-1])
 
 
 def main():
