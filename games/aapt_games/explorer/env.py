@@ -19,8 +19,8 @@ class ExplorerEnv(Simulator):
     """Walk through rooms, corridors and courtyards that no one has seen before.
 
     ### Action space
-    `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.12 m or
-    6 degrees. The control is the command: walls, pillars and the neck (30 degrees up and down) may stop some of it, a
+    `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.08 m or
+    3.5 degrees. The control is the command: walls, pillars and the neck (30 degrees up and down) may stop some of it, a
     walker slides along a wall; `info["motion"]` is what came of it, in the same units.
 
     ### Observation space
@@ -51,7 +51,7 @@ class ExplorerEnv(Simulator):
     control_settings = {"metres": STRIDE, "degrees": TURN, "fov": FOV}
     keymap = [
         (("w",), 0, 1.0), (("s",), 0, -1.0), (("d",), 1, 1.0), (("a",), 1, -1.0),
-        (("right",), 2, 0.5), (("left",), 2, -0.5), (("up",), 3, 0.4), (("down",), 3, -0.4),
+        (("right",), 2, 0.8), (("left",), 2, -0.8), (("up",), 3, 0.6), (("down",), 3, -0.6),
     ]  # fmt: skip
     scenes = scene.SCENES
     driver_entry = "aapt_games.explorer.wanderer:Wanderer"
