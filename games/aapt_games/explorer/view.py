@@ -22,6 +22,7 @@ from aapt_games.explorer.world import World
 FOV = 80.0  # degrees along the longer side of the frame
 EYE = 1.6  # metres
 FINE = 96 * 96  # pixels up to which a frame is drawn at twice its size and averaged
+SOFT = 1.25  # by how many halvings their textures are coarser than they could be: distant joints do not shimmer
 NEAREST = 7  # things drawn at most
 
 
@@ -50,7 +51,8 @@ class View:
         levels = np.arange(LEVELS)
         self.wide, self.tall = ((size / 2.0**levels).astype(np.float32) for size in (WIDE, TALL))
         texels = WIDE / 2.0 / self.focal  # of the finest copy, per pixel and metre
-        self.far = [2.0 ** (k + 0.5) / texels for k in range(LEVELS - 1)]
+        coarser = SOFT if self.scale > 1 else 0.0
+        self.far = [2.0 ** (k + 0.5 - coarser) / texels for k in range(LEVELS - 1)]
 
     def render(self, x: float, y: float, yaw: float, pitch: float) -> tuple[np.ndarray, np.ndarray]:
         """Draw what is seen from a place.
