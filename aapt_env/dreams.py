@@ -115,7 +115,7 @@ class Dreams:
             "checkpoint": self.hash, "device": device.type, "processor": about,
             "dtype": str(self.world.dtype).removeprefix("torch."), "fast": self.fast.way,
             "kernels": "fused" if self.fast.kernels else "torch", "weights": self.fast.weights,
-            "torch": torch.__version__,
+            "cache": self.fast.cache, "torch": torch.__version__,
         }  # fmt: skip
 
     @torch.inference_mode(False)

@@ -41,6 +41,7 @@ class AAPTEnv(gym.Env):
         fast: how a step is run: auto (CUDA graphs on a GPU), plain, compile (torch.compile) or graphs.
         kernels: run fused Triton kernels on a GPU.
         weights: full, or fp8 for the generator's blocks, which costs some quality.
+        cache: full, or fp8 for what it remembers: half the memory of bf16, for some quality.
 
     Raises:
         ValueError: no checkpoint, or a damaged one; no GPU for cuda.
@@ -63,12 +64,13 @@ class AAPTEnv(gym.Env):
         fast: str = "auto",
         kernels: bool = False,
         weights: str = "full",
+        cache: str = "full",
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(
                 f"render_mode={render_mode!r}; expected None or 'rgb_array' (wrap in HumanRendering)"
             )
-        wanted = Fast(way=fast, kernels=kernels, weights=weights)
+        wanted = Fast(way=fast, kernels=kernels, weights=weights, cache=cache)
         self.dreams = Dreams(game, checkpoint, device, 1, reward_fn, wanted)
         spec = self.spec_world = self.dreams.spec
         self.checkpoint_hash, self.folder = self.dreams.hash, self.dreams.folder

@@ -57,7 +57,7 @@ class AAPTVectorEnv(VectorEnv):
         max_episode_steps: truncates there; None or -1 for never. `gym.make_vec` gives the registered 360.
         autoreset_mode: an AutoresetMode, or its value.
         reward_fn: as `AAPTEnv`'s, for N rows.
-        fast, kernels, weights: as `AAPTEnv`'s.
+        fast, kernels, weights, cache: as `AAPTEnv`'s.
 
     Raises:
         ValueError: a number or mode that makes no sense, no checkpoint or a damaged one, no GPU for cuda.
@@ -78,6 +78,7 @@ class AAPTVectorEnv(VectorEnv):
         fast: str = "auto",
         kernels: bool = False,
         weights: str = "full",
+        cache: str = "full",
     ):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r}; expected None or 'rgb_array'")
@@ -91,7 +92,7 @@ class AAPTVectorEnv(VectorEnv):
             raise ValueError(
                 f"autoreset_mode={autoreset_mode!r}; expected one of {known}"
             ) from error
-        wanted = Fast(way=fast, kernels=kernels, weights=weights)
+        wanted = Fast(way=fast, kernels=kernels, weights=weights, cache=cache)
         dreams = Dreams(game, checkpoint, device, int(num_envs), reward_fn, wanted)
         self._settle(dreams, [np_random()[0] for _ in range(num_envs)], mode, limit, render_mode)
 

@@ -15,7 +15,7 @@ from aapt_env.device import current, fast_bf16
 from aapt_env.fast import AUTO, Fast, ways
 from aapt_env.fast.fit import fit
 from aapt_env.model.ahead import NoiseAhead
-from aapt_env.model.cache import RingCache
+from aapt_env.model.cache import FP8, RingCache
 from aapt_env.model.rollout import noise_at, step
 from aapt_env.starts import Start
 
@@ -80,6 +80,7 @@ class World:
         self.vae.decoder.to(dtype)
         self.way = ways.choose(fast, self.device)
         self.ahead = fast.way == "auto" and self.device.type == "cpu"
+        self.kept = FP8 if fast.cache == "fp8" else None  # dtype of keys and values
         self.noise_at = fit(fast, self.generator, self.vae, self.device)
         self.noise = NoiseAhead(self.spec.latent_shape)
         self.passes = 0
@@ -99,7 +100,8 @@ class World:
     def ring(self, scene: Tensor) -> RingCache:
         """A fresh cache for scene [B, attributes]."""
         trunk = self.generator.trunk
-        return RingCache(trunk.rope, trunk.scene(scene), self.generator.config.window)
+        window = self.generator.config.window
+        return RingCache(trunk.rope, trunk.scene(scene), window, self.kept)
 
     def reset(self, row: int, start: Start, seed: int) -> np.ndarray:
         """Begin an episode in one row; see `reset_rows`. Returns uint8 [1, H, W, 3]."""
@@ -273,7 +275,8 @@ class World:
             if value is None or value.shape != mine.shape or value.dtype != mine.dtype:
                 got = None if value is None else f"{tuple(value.shape)} {value.dtype}"
                 raise ValueError(
-                    f"state {name}: expected {tuple(mine.shape)} {mine.dtype}, got {got}; is it of another world?"
+                    f"state {name}: expected {tuple(mine.shape)} {mine.dtype}, got {got}; is it of "
+                    "another world, precision, or cache=?"
                 )
         self.cache.load(
             {n.removeprefix("cache/"): v for n, v in state.items() if n.startswith("cache/")}

@@ -408,6 +408,17 @@ def test_a_state_is_for_weights_of_its_kind(env, tiny, tmp_path):
         rounded.restore_state(state)
 
 
+def test_a_state_is_for_a_cache_of_its_kind(env, tiny, tmp_path):
+    small = AAPTEnv(checkpoint=str(tiny), device="cpu", cache="fp8")
+    drive(small, [GO, GO], seed=3)
+    small.clone_state().save(tmp_path / "state")
+    ahead, state = small.step(GO)[0], Snapshot.load(tmp_path / "state")
+    with pytest.raises(ValueError, match="float8_e4m3fn.*or cache="):
+        env.restore_state(state)
+    small.restore_state(state)
+    assert np.array_equal(small.step(GO)[0], ahead)
+
+
 def test_gymnasiums_own_vector_envs_stack_what_one_of_two_gives_at_its_reset(tiny):
     """One row begins anew while the other goes on: its info has the shapes of a step's."""
 

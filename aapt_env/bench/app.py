@@ -84,6 +84,8 @@ class Bench:
     """Run fused Triton kernels, on a GPU."""
     weights: Literal["full", "fp8"] = "full"
     """Of the generator's blocks; fp8 costs some quality."""
+    cache: Literal["full", "fp8"] = "full"
+    """Of keys and values; fp8 takes half the memory of bf16 and costs some quality."""
     each: bool = False
     """Time every fused kernel beside its plain twin and its floor instead, on a GPU."""
     json: Annotated[Path | None, unless("none", "FILE")] = None
@@ -188,13 +190,13 @@ class Bench:
             )
         if self.wanted != AUTO:
             raise ValueError(
-                f"--{chosen} steps a trained world as is: leave --fast, --kernels and --weights out"
+                f"--{chosen} steps a trained world as is: leave --fast, --kernels, --weights and --cache out"
             )
 
     @property
     def wanted(self) -> Fast:
         """The fast paths that are asked for."""
-        return Fast(way=self.fast, kernels=self.kernels, weights=self.weights)
+        return Fast(way=self.fast, kernels=self.kernels, weights=self.weights, cache=self.cache)
 
     def load(self) -> Checkpoint:
         """The world that the flags ask for; a shape without memory, until it is known to fit."""

@@ -108,7 +108,7 @@ def scramble(network: nn.Module) -> None:
             parameter.normal_(std=parameter[0].numel() ** -0.5)
 
 
-def plan(checkpoint: Checkpoint, batch: int, bf16: bool, weights: str = "full") -> World:
+def plan(checkpoint: Checkpoint, batch: int, bf16: bool, fast: Fast = AUTO) -> World:
     """The same world without memory: its shapes can be counted, whatever the machine.
 
     Raises:
@@ -117,7 +117,7 @@ def plan(checkpoint: Checkpoint, batch: int, bf16: bool, weights: str = "full") 
     sizes = checkpoint.spec, checkpoint.generator.config, checkpoint.vae.config
     bare = replace(random_weights(sizes, META), outcome=checkpoint.outcome)
     try:
-        return World(bare, batch, META, bf16, fast=Fast(weights=weights))
+        return World(bare, batch, META, bf16, fast=Fast(weights=fast.weights, cache=fast.cache))
     except RuntimeError as error:
         if "overflow" not in str(error).lower():
             raise

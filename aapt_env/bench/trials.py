@@ -52,7 +52,7 @@ class Ground:
 
     def plan(self) -> World:
         """The world without memory."""
-        return subject.plan(self.loaded, self.batch, self.bf16, self.fast.weights)
+        return subject.plan(self.loaded, self.batch, self.bf16, self.fast)
 
     def work(self) -> tuple[floor.Work, floor.Work]:
         """Of generator and decoder, as the plain step does it."""

@@ -61,6 +61,8 @@ class Eval:
     """Where the networks run; auto takes CUDA where there is one."""
     weights: Literal["full", "fp8"] = "full"
     """Of the generator's blocks; fp8 shows what rounding them costs."""
+    cache: Literal["full", "fp8"] = "full"
+    """Of keys and values; likewise."""
     sanity: bool = False
     """Instead, show that the meter can fail: frozen, blurred and disobedient games must score badly."""
 
@@ -78,8 +80,14 @@ class Eval:
     @property
     def folder(self) -> Path:
         """Where the results go."""
-        name = "eval" if self.weights == "full" else f"eval-{self.weights}"
-        return self.out or run_dir(self.game) / name
+        return self.out or run_dir(self.game) / "-".join(
+            ["eval", *(f"fp8-{name}" for name in self.rounded)]
+        )
+
+    @property
+    def rounded(self) -> list[str]:
+        """What is in fp8, of weights and cache."""
+        return [name for name in ("weights", "cache") if getattr(self, name) != "full"]
 
     @property
     def command(self) -> str:
@@ -89,7 +97,7 @@ class Eval:
         words += [f"--seed {self.seed}"] if self.seed else []
         words += [f"--checkpoint {self.checkpoint}"] if self.checkpoint else []
         words += [f"--meter {self.meter}"] if self.meter else []
-        words += [f"--weights {self.weights}"] if self.weights != "full" else []
+        words += [f"--{name} fp8" for name in self.rounded]
         return " ".join(words + (["--sanity"] if self.sanity else []))
 
 
@@ -136,9 +144,8 @@ def evaluate(options: Eval) -> Metrics:
         "checkpoint": loaded.hash, "meter": meter.hash if meter else None, "game": twin is not None,
         "count": options.count, "seconds": options.seconds, "seed": options.seed, "device": device.type,
     }  # fmt: skip
-    if options.weights != "full":
-        key["weights"] = options.weights
-    parts, fast = Parts(out, key), Fast(weights=options.weights)
+    key |= dict.fromkeys(options.rounded, "fp8")
+    parts, fast = Parts(out, key), Fast(weights=options.weights, cache=options.cache)
     course = Course(
         loaded, twin, meter, parts, options.count, options.seconds, options.seed, device, fast
     )

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aapt_env.model.cache import FP8, MOST
 from aapt_env.model.trunk import Block
-
-FP8 = torch.float8_e4m3fn
-MOST = 448.0  # the largest number it has
 
 
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:

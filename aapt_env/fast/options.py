@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 WAYS = ("auto", "plain", "compile", "graphs")
-WEIGHTS = ("full", "fp8")
+WEIGHTS = CACHES = ("full", "fp8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,12 @@ class Fast:
     way: str = "auto"  # graphs on a GPU, weights laid out once on a CPU; plain: none of it
     kernels: bool = False  # fused Triton kernels, on a GPU
     weights: str = "full"  # of the generator's blocks: in the dtype of the run, or fp8
+    cache: str = "full"  # keys and values of the ring: likewise
 
     def __post_init__(self):
         if not isinstance(self.kernels, bool):
             raise ValueError(f"kernels={self.kernels!r}; expected True or False")
-        for name, known in (("way", WAYS), ("weights", WEIGHTS)):
+        for name, known in (("way", WAYS), ("weights", WEIGHTS), ("cache", CACHES)):
             if getattr(self, name) not in known:
                 kind = "fast" if name == "way" else name
                 raise ValueError(
@@ -36,6 +37,7 @@ class Fast:
         parts = [self.way] if self.way != "auto" else []
         parts += ["kernels"] if self.kernels else []
         parts += [f"{self.weights} weights"] if self.weights != "full" else []
+        parts += [f"{self.cache} cache"] if self.cache != "full" else []
         return "".join(f", {part}" for part in parts)
 
 

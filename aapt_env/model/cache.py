@@ -24,7 +24,19 @@ KV = list[KeyValue]  # per layer
 # Of queries: towards their own pass, and towards what stands before it where that differs.
 Turns = tuple[Turn, ...]
 Seen = tuple[Tensor, Tensor, Tensor | None]  # keys, values [B, heads, n, d], additive bias or None
+FP8 = torch.float8_e4m3fn
+MOST = 448.0  # the largest number that FP8 has; beyond it there is only NaN
 OLDEST = 2**40  # positions; a dream of that age has run for thousands of years
+
+
+def stored(x: Tensor, kind: torch.dtype) -> Tensor:
+    """As a memory of dtype `kind` holds it."""
+    return x.clamp(-MOST, MOST).to(kind) if kind == FP8 else x.to(kind)
+
+
+def bits(memory: Tensor) -> Tensor:
+    """The same memory as something that can be indexed: fp8 numbers as bytes."""
+    return memory.view(torch.uint8) if memory.dtype == FP8 else memory
 
 
 class Road:
@@ -169,16 +181,23 @@ class RingCache(Road):
 
     Keys are stored turned, ready to be seen. Those of scene and sink turn anew at each step; `prefix` holds them as
     they were made.
+
+    Args:
+        rope: turns.
+        scene: keys and values of the scene tokens, per layer.
+        window: positions that are remembered beside scene and sink.
+        kind: dtype of keys and values; None: the scene's. FP8 takes half the bytes of bf16 (e4m3 without scales: keys
+            are normed), is read back in the scene's dtype, and costs some quality.
     """
 
     STATE = ("keys", "values", "prefix", "age")
 
-    def __init__(self, rope: Rope, scene: KV, window: int):
+    def __init__(self, rope: Rope, scene: KV, window: int, kind: torch.dtype | None = None):
         k = scene[0][0]
         batch, heads, self.scenes, dim = k.shape
         self.rope, self.window, self.tokens = rope, window, rope.grid.shape[0]
         shape = (len(scene), batch, heads, self.scenes + (window + 2) * self.tokens, dim)
-        self.keys, self.values = k.new_zeros(shape), k.new_zeros(shape)
+        self.keys, self.values = (k.new_zeros(shape, dtype=kind or k.dtype) for _ in range(2))
         self.prefix = k.new_zeros(*shape[:3], self.scenes + self.tokens, dim)
         self.age = torch.zeros(batch, dtype=torch.int64, device=k.device)
         self.rows = torch.arange(batch, device=k.device)
@@ -189,24 +208,26 @@ class RingCache(Road):
         """Write scene keys and values [n, heads, S, d] of `rows` [n]."""
         for layer, (k, v) in enumerate(scene):
             self.prefix[layer, rows, :, : self.scenes] = k
-            self.values[layer, rows, :, : self.scenes] = v
+            values = bits(self.values[layer])
+            values[rows, :, : self.scenes] = bits(stored(v, self.values.dtype))
 
     def prepare(self) -> None:
         """Per row: where the coming position goes, its turn, the prefix turned, and which blocks are filled."""
         age, w = self.age, self.window
-        kind = torch.float64 if self.keys.dtype == torch.float64 else torch.float32
+        kind = torch.float64 if self.prefix.dtype == torch.float64 else torch.float32
         position = (age + 1).to(kind)
         moved = (position - (w + 2)).clamp(min=0)
         self.turn = turn(self.rope.tokens(position)[:, None])  # [B, 1, N, d/2]
         scene = self.rope.scene(moved).expand(-1, self.scenes, -1)
         angles = torch.cat([scene, self.rope.tokens(moved + 1)], dim=1)[:, None]
-        self.keys[:, :, :, : self.prefix.shape[3]] = rotate(self.prefix, turn(angles))
+        turned = stored(rotate(self.prefix, turn(angles)), self.keys.dtype)
+        self.keys[:, :, :, : self.prefix.shape[3]] = turned
         self.slot = torch.where(age == 0, 0, 1 + (age - 1) % (w + 1))
         self.first = (age == 0)[:, None, None, None]
         self.filled = (age + 1).clamp(max=w + 2) * self.tokens + self.scenes  # [B]
         column = torch.arange(self.keys.shape[3], device=age.device)
         hidden = column[None, :] >= self.filled[:, None]
-        self.bias = self.keys.new_zeros(hidden.shape)
+        self.bias = self.prefix.new_zeros(hidden.shape)
         self.bias = self.bias.masked_fill(hidden, -torch.inf)[:, None, None]  # [B, 1, 1, slots]
         self.place = self.common()
 
@@ -233,12 +254,20 @@ class RingCache(Road):
             )
         keys, values = self.keys[layer], self.values[layer]
         if self.place is not None:
-            keys[:, :, self.place], values[:, :, self.place] = rotate(k, self.turn), v
-            return keys, values, self.bias
+            keys[:, :, self.place] = stored(rotate(k, self.turn), keys.dtype)
+            values[:, :, self.place] = stored(v, values.dtype)
+            return self.read(keys, values)
         sink = self.prefix[layer, :, :, self.scenes :]
         sink.copy_(torch.where(self.first, k.to(sink.dtype), sink))
-        self.blocks(keys)[self.rows, :, self.slot] = rotate(k, self.turn).to(keys.dtype)
-        self.blocks(values)[self.rows, :, self.slot] = v.to(values.dtype)
+        turned = rotate(k, self.turn)
+        for memory, made in ((keys, turned), (values, v)):
+            self.blocks(bits(memory))[self.rows, :, self.slot] = bits(stored(made, memory.dtype))
+        return self.read(keys, values)
+
+    def read(self, keys: Tensor, values: Tensor) -> Seen:
+        """A layer's memory as it is seen."""
+        if keys.dtype == FP8:
+            keys, values = keys.to(self.prefix.dtype), values.to(self.prefix.dtype)
         return keys, values, self.bias
 
     def blocks(self, memory: Tensor) -> Tensor:
@@ -260,7 +289,7 @@ class RingCache(Road):
         there, here = (torch.tensor(some, device=self.age.device) for some in (rows, picks))
         for mine, theirs in zip(self.memory, other.memory, strict=True):
             for layer in range(len(mine)):  # one at a time: a copy of all layers may not fit
-                mine[layer, there] = theirs[layer, here]
+                bits(mine[layer])[there] = bits(theirs[layer])[here]
         self.age[there] = other.age[here]
         self.prepare()
 
@@ -268,7 +297,9 @@ class RingCache(Road):
         """A new cache of copies of `rows` [n], repeats allowed: fork."""
         other = object.__new__(RingCache)
         other.__dict__.update(self.__dict__)
-        other.keys, other.values = self.keys[:, rows], self.values[:, rows]  # indexing copies
+        for name in ("keys", "values"):
+            memory = getattr(self, name)
+            setattr(other, name, bits(memory)[:, rows].view(memory.dtype))  # indexing copies
         other.prefix = self.prefix[:, rows]
         other.age, other.rows = self.age[rows], torch.arange(len(rows), device=rows.device)
         other.prepare()

@@ -50,6 +50,8 @@ class Play:
     """Run fused Triton kernels, on a GPU."""
     weights: Literal["full", "fp8"] = "full"
     """Of the generator's blocks; fp8 costs some quality."""
+    cache: Literal["full", "fp8"] = "full"
+    """Of keys and values; fp8 takes half the memory of bf16 and costs some quality."""
     seed: Annotated[int | None, unless("a new one each time; 0 without a window", "N")] = None
     """The first episode's. The same seed and keys give the same frames."""
     scene: Annotated[tuple[str, ...], unless("any", "NAME=VALUE ...")] = ()
@@ -82,7 +84,7 @@ class Play:
             real=self.real,
             checkpoint=self.checkpoint,
             device=self.device,
-            fast=Fast(way=self.fast, kernels=self.kernels, weights=self.weights),
+            fast=Fast(way=self.fast, kernels=self.kernels, weights=self.weights, cache=self.cache),
             scene=opening.parse_scene(self.scene),
             start=self.start,
             size=self.size,

@@ -78,7 +78,10 @@ def test_a_random_dream_is_told_from_the_game(done):
 
 def test_rounded_weights_are_named_and_kept_apart():
     rounded = Eval(game="driving", weights="fp8")
-    assert rounded.command.endswith("--weights fp8") and rounded.folder.name == "eval-fp8"
+    assert rounded.command.endswith("--weights fp8") and rounded.folder.name == "eval-fp8-weights"
+    both = Eval(game="driving", weights="fp8", cache="fp8")
+    assert both.command.endswith("--weights fp8 --cache fp8")
+    assert both.folder.name == "eval-fp8-weights-fp8-cache"
     assert "weights" not in Eval().command and Eval().folder.name == "eval"
 
 

@@ -53,8 +53,41 @@ def test_a_world_on_fp8_dreams_about_the_same(tiny, random_rows):
     assert 0 < gap < 0.5 * shown[0].std()
     with pytest.raises(ValueError, match="weights='int2'; expected one of full, fp8"):
         Fast(weights="int2")
+    with pytest.raises(ValueError, match="cache='int2'; expected one of full, fp8"):
+        Fast(cache="int2")
     with pytest.raises(ValueError, match="kernels='no'; expected True or False"):
         Fast(kernels="no")
+
+
+def test_a_cache_in_fp8_takes_half_the_memory_of_bf16_and_dreams_about_the_same(tiny, random_rows):
+    loaded, shown, held = checkpoint.read(tiny), [], []
+    controls = random_rows(loaded.spec, 9)
+    for cache in ("full", "fp8"):
+        world = World(loaded, bf16=True, fast=Fast(cache=cache))
+        world.reset(0, loaded.starts[0], 0)
+        shown.append(torch.stack([world.step(row[None]) for row in controls]).float())
+        held.append(world.cache.keys.nbytes + world.cache.values.nbytes)
+        assert (world.cache.keys.dtype == FP8) == (cache == "fp8")
+        assert world.cache.keys.float().isfinite().all()
+    gap = (shown[0] - shown[1]).abs().mean()
+    assert 0 < gap < 0.5 * shown[0].std() and held[0] == 2 * held[1]
+
+
+def test_a_row_of_a_cache_in_fp8_does_not_depend_on_the_others(tiny, random_rows):
+    """Ages apart, one row begun anew, and one copied to another world."""
+    loaded = checkpoint.read(tiny)
+    alone, many = (World(loaded, n, bf16=True, fast=Fast(cache="fp8")) for n in (1, 3))
+    rows = random_rows(loaded.spec, 6)
+    for world in (alone, many):
+        world.reset(0, loaded.starts[0], 5)
+    many.reset_rows([1, 2], [loaded.starts[1]] * 2, [6, 7])
+    for i, row in enumerate(rows):
+        if i == 3:
+            many.reset_rows([2], [loaded.starts[0]], [8])
+        one, three = alone.step(row[None]), many.step(row[None].repeat(3, 0))
+        assert torch.equal(one[0], three[0])
+    fork = many.cache.select(torch.tensor([0, 0]))
+    assert torch.equal(fork.keys[:, 1].view(torch.uint8), many.cache.keys[:, 0].view(torch.uint8))
 
 
 @pytest.mark.gpu
