@@ -218,7 +218,7 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--soak", "20"], "--soak 20: expected a whole number >= 160"),
         (["--agents", "--random", "smoke"], "leave --random out"),
         (["--lag", "9", "--game", "chess"], "no checkpoint for 'chess'"),
-        (["--lag", "9", "--fast", "plain"], "leave --fast, --kernels and --weights out"),
+        (["--lag", "9", "--fast", "plain"], "leave --fast, --kernels, --weights and --cache out"),
         (["--device", "cpu", "--random", "smoke", "--fast", "graphs"], "needs a CUDA GPU"),
         (["--device", "cpu", "--random", "smoke", "--kernels"], "kernels run on a CUDA GPU"),
         (["--device", "cpu", "--random", "smoke", "--each"], "give --device cuda"),
