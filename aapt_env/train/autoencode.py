@@ -25,7 +25,7 @@ class Autoencode:
     batch: int = 6  # windows
     latents: int = 3  # latents after the first, per window
     lr: float = 8e-4
-    kl: float = 1e-4  # weight of the mean KL divergence per latent number (nats)
+    kl: float = 3e-3  # weight of the mean KL divergence per latent number (nats)
     edges: float = 0.5  # weight of the L1 of image gradients
 
 
