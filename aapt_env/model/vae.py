@@ -157,10 +157,14 @@ def shuffle(x: Tensor, k: int, patch: int) -> Tensor:
     return F.pixel_shuffle(x, patch).unflatten(2, (k, 3))
 
 
-def frames_of(pixels: Tensor) -> Tensor:
-    """[B, T, k, 3, H, W] around [-1, 1] -> uint8 [B, T, k, H, W, 3]."""
-    frames = (pixels.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-    return rearrange(frames, "b t k c h w -> b t k h w c").contiguous()
+def frames_of(x: Tensor, k: int, patch: int) -> Tensor:
+    """What the decoder's last layer gives [B, T, 3 * k * patch**2, h, w] -> uint8 frames [B, T, k, H, W, 3].
+
+    Bytes are made first and moved once: a quarter of the memory of moving what they are made from.
+    """
+    x = x.float().clamp(-1, 1).mul_(127.5).add_(127.5).round_().to(torch.uint8)
+    parts = "b t (k c p q) h w -> b t k (h p) (w q) c"
+    return rearrange(x, parts, k=k, c=3, p=patch).contiguous()
 
 
 class VAE(nn.Module):
@@ -234,7 +238,7 @@ class VAE(nn.Module):
 
     def frames(self, x: Tensor) -> Tensor:
         """What the decoder's last layer gives -> uint8 [B, T, k, H, W, 3]."""
-        return frames_of(shuffle(x, self.config.k, self.config.patch))
+        return frames_of(x, self.config.k, self.config.patch)
 
     def decode_float(self, latents: Tensor, state: State) -> tuple[Tensor, State]:
         """As `decode`, to [B, T, k, 3, H, W] around [-1, 1]."""

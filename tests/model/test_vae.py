@@ -67,6 +67,15 @@ def test_uint8_in_a_stream_differs_by_rounding_at_most():
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
+def test_bytes_are_the_pixels_that_training_sees_rounded(k):
+    made, z = vae(k).float(), 3 * latents(3).float()
+    frames, _ = made.decode(z)
+    pixels, _ = made.decode_float(z, made.start(2, 4, 6))
+    rounded = (pixels.clamp(-1, 1) * 127.5 + 127.5).round().byte()
+    assert torch.equal(frames, rounded.movedim(3, -1)) and frames.float().std() > 20
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
 def test_a_latent_is_a_function_of_its_own_frames(k):
     made, frames = vae(k), video(5, k)
     reference = encode(made, frames)

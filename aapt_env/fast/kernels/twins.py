@@ -12,7 +12,7 @@ from aapt_env.model.generator import guess, lay
 from aapt_env.model.rollout import noise_at as noise
 from aapt_env.model.rope import rotate
 from aapt_env.model.trunk import attend, modulate, rms
-from aapt_env.model.vae import frames_of, shuffle
+from aapt_env.model.vae import frames_of
 
 __all__ = ["adaln", "add_silu", "attention", "noise", "pair_silu", "pixels", "place", "velocity"]
 
@@ -65,4 +65,4 @@ def pair_silu(x: Tensor, past: Tensor) -> Tensor:
 
 def pixels(x: Tensor, k: int, patch: int) -> Tensor:
     """As `pixels.pixels`."""
-    return frames_of(shuffle(x[:, None], k, patch))[:, 0]
+    return frames_of(x[:, None], k, patch)[:, 0]
