@@ -66,8 +66,10 @@ class ExplorerEnv(Simulator):
         self.view = View(self.height, self.width, self.world)
 
     def _start(self, rng: np.random.Generator) -> None:
-        """Stand in one of the rooms."""
-        self.walker = Walker(*self._spot(rng), yaw=float(rng.uniform(-np.pi, np.pi)))
+        """Stand in one of the rooms, looking into it rather than at a wall."""
+        x, y = self._spot(rng)
+        looks = rng.uniform(-np.pi, np.pi, 4)
+        self.walker = Walker(x, y, yaw=float(max(looks, key=lambda a: self.world.plan.free(x, y, a))))
         self.visited = {self._room()}
         self.command = self.motion = STILL
 

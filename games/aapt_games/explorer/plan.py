@@ -64,6 +64,13 @@ class Plan:
         """Whether a cell is wall."""
         return bool(self.ceiling[y, x] == 0)
 
+    def free(self, x: float, y: float, yaw: float) -> float:
+        """Metres from a point to the next wall in a direction, 8 at most."""
+        far = np.arange(0.2, 8.0, 0.2)
+        cells = (np.array([x, y])[:, None] + far * [[np.cos(yaw)], [np.sin(yaw)]]).astype(int)
+        walls = self.ceiling[cells[1].clip(0, SIZE - 1), cells[0].clip(0, SIZE - 1)] == 0
+        return float(far[walls.argmax()]) if walls.any() else 8.0
+
 
 def generate(rng: np.random.Generator) -> Plan:
     """Cut the square into rooms, give each its kind, join them by doors, set pillars."""

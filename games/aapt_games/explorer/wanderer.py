@@ -34,17 +34,17 @@ class Style:
 
 
 STYLES = {
-    "stroller": Style(pace=0.5, turn=0.35, curious=5.0, shaky=0.03),
-    "walker": Style(pace=0.75, turn=0.5, curious=7.0, shaky=0.03),
-    "runner": Style(pace=1.0, turn=0.8, curious=12.0, shaky=0.05),
-    "gazer": Style(pace=0.55, turn=0.6, curious=2.0, shaky=0.06),
+    "stroller": Style(pace=0.5, turn=0.2, curious=3.0, shaky=0.02),
+    "walker": Style(pace=0.75, turn=0.27, curious=4.0, shaky=0.02),
+    "runner": Style(pace=1.0, turn=0.6, curious=6.0, shaky=0.03),
+    "gazer": Style(pace=0.55, turn=0.35, curious=1.5, shaky=0.03),
 }
 ACTS = {  # name: (share, shortest, longest) in seconds
     "look": (5.0, 1.0, 2.5),  # about, standing or walking on
     "nod": (2.5, 1.2, 3.0),  # up and down
     "round": (1.5, 2.0, 4.5),  # turn on the spot
     "back": (1.5, 1.5, 3.0),  # turn away, then back to where one looked
-    "stand": (2.4, 1.2, 3.0),
+    "stand": (4.0, 1.2, 3.0),
     "bump": (1.6, 0.8, 2.0),  # go on into whatever is ahead
     "strafe": (3.5, 0.7, 2.0),
     "retreat": (3.0, 0.9, 2.2),
@@ -110,16 +110,17 @@ class Wanderer:
         walker, plan = self.env.walker, self.env.world.plan
         while self.path and hypot(self.path[0][0] - walker.x, self.path[0][1] - walker.y) < 0.6:
             self.path.popleft()
+        while len(self.path) > 1 and self._straight(*self.path[1]):  # no zigzag from cell to cell
+            self.path.popleft()
         slow = float(np.hypot(*self.env.motion[:2])) < 0.15 * float(np.hypot(*self.last[:2])) + 0.02
         self.stuck = self.stuck + 1 if slow else 0
         if not self.path or self.stuck > 8:
-            self.path, self.stuck = self._plan_way(plan), 0
+            self.path, self.stuck = self._way_ahead(plan), 0
         if not self.path:
             return np.array([0.0, 0.0, self.side * self.style.turn, 0.0])
-        x, y = self.path[min(1, len(self.path) - 1)] if len(self.path) > 1 else self.path[0]
-        off = self._off(atan2(y - walker.y, x - walker.x)) + float(
-            self.rng.normal(0, self.style.shaky)
-        )
+        x, y = self.path[0]
+        shake = float(self.rng.normal(0, self.style.shaky))
+        off = self._off(atan2(y - walker.y, x - walker.x)) + shake
         pace = self.style.pace * max(0.0, cos(off)) ** 2
         return np.array([pace, 0.0, self._aim(off), self._level(self.glance)])
 
@@ -161,7 +162,7 @@ class Wanderer:
         return self.held
 
     def _circle(self, now: int) -> np.ndarray:
-        step = 0.7 * self.side
+        step = 0.4 * self.side
         return np.array([0.1, step, -step * STRIDE / radians(TURN) / 1.6, self._level(0.0)])
 
     def _off(self, heading: float) -> float:
@@ -169,8 +170,8 @@ class Wanderer:
         return (heading - self.env.walker.yaw + np.pi) % (2 * np.pi) - np.pi
 
     def _aim(self, off: float) -> float:
-        """The turn that takes a latent towards `off` radians."""
-        return float(np.clip(off / (LATENT * radians(TURN)), -self.style.turn, self.style.turn))
+        """The turn that is there in two latents."""
+        return float(np.clip(off / (2 * LATENT * radians(TURN)), -self.style.turn, self.style.turn))
 
     def _level(self, pitch: float) -> float:
         """The tilt towards a pitch."""
@@ -178,13 +179,33 @@ class Wanderer:
         return float(np.clip(off / (LATENT * radians(TURN)), -0.5, 0.5))
 
     def _free(self, turn: float) -> float:
-        """Metres to the next wall in a direction."""
-        walker, plan = self.env.walker, self.env.world.plan
-        a = walker.yaw + turn
-        for d in np.arange(0.2, 3.0, 0.2):
-            if plan.solid(int(walker.x + d * cos(a)), int(walker.y + d * sin(a))):
-                return float(d)
-        return 3.0
+        """Metres to the next wall in a direction, 8 at most."""
+        walker = self.env.walker
+        return self.env.world.plan.free(walker.x, walker.y, walker.yaw + turn)
+
+    def _straight(self, x: float, y: float) -> bool:
+        """Whether one can walk straight to a point, touching nothing."""
+        walker = self.env.walker
+        dx, dy = x - walker.x, y - walker.y
+        way = np.arange(0.0, 1.0, 0.2 / max(hypot(dx, dy), 0.2))[:, None]
+        at = np.array([walker.x, walker.y]) + way * (dx, dy)
+        side = np.array([-dy, dx]) / max(hypot(dx, dy), 1e-9) * RADIUS
+        sides = np.concatenate([at, at + side, at - side]).astype(int)
+        if (self.env.world.plan.ceiling[sides[:, 1], sides[:, 0]] == 0).any():
+            return False
+        posts = self.env.world.obstacles
+        gaps = np.hypot(*(at[:, None] - posts[None, :, :2]).transpose(2, 0, 1))
+        return bool((gaps > posts[:, 2] + RADIUS).all())
+
+    def _way_ahead(self, plan: Plan) -> deque[tuple[float, float]]:
+        """Of some ways the one that begins most nearly where one looks: people seldom turn on their heels."""
+
+        def turn(way: deque[tuple[float, float]]) -> float:
+            x, y = way[min(2, len(way) - 1)]
+            return abs(self._off(atan2(y - self.env.walker.y, x - self.env.walker.x)))
+
+        ways = [way for way in (self._plan_way(plan) for _ in range(4)) if way]
+        return min(ways, key=turn, default=deque())
 
     def _plan_way(self, plan: Plan) -> deque[tuple[float, float]]:
         """Cell centres on the shortest way to a random far cell."""
