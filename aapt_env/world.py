@@ -91,6 +91,12 @@ class World:
         self.reward = self.ending = torch.zeros(batch, device=self.device)
         self.beginnings: dict[int, tuple[Start, Beginning]] = {}
 
+    @property
+    def ran(self) -> str:
+        """How steps are run, in words for a report: what was asked for, or what had to do instead."""
+        way = "weights laid out once" if self.ahead else self.way.name
+        return way if self.noise_at is noise_at else f"{way}, kernels"
+
     @torch.inference_mode()
     def empty(self, batch: int) -> RingCache:
         """A ring cache of age 0 with a scene that is still to be set."""

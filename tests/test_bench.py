@@ -24,7 +24,7 @@ from aapt_env.bench import (
     subject,
     unet,
 )
-from aapt_env.fast import Fast
+from aapt_env.fast import Fast, ways
 from aapt_env.train.recipes import recipe
 
 
@@ -224,6 +224,9 @@ def test_time_is_flat_when_the_last_tenth_is_as_fast_as_the_first():
         (["--device", "cpu", "--random", "smoke", "--each"], "give --device cuda"),
         (["--each", "--soak", "200"], "leave --each out"),
         (["--each", "--rollout", "10"], "leave --rollout out"),
+        (["--each", "--cache", "fp8"], "leave --fast, --kernels, --weights and --cache out"),
+        (["--growth", "figure.txt"], "--growth figure.txt: expected a file ending in .png"),
+        (["--growth", "/proc/none/figure.png"], "cannot write to /proc/none"),
         (["--batch", "0"], "--batch 0: expected a whole number >= 1"),
         (["--steps", "-3"], "--steps -3: expected a whole number >= 1"),
         (["--rollout", "3"], "--rollout 3: expected a whole number >= 10"),
@@ -244,7 +247,7 @@ def test_cuda_without_a_gpu_is_one_sentence(capsys):
     assert "use cpu or auto" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("batch", [10**9, 10**18])
+@pytest.mark.parametrize("batch", [10**9, 10**18, 10**21])
 def test_a_batch_that_does_not_fit_is_one_sentence(tiny, capsys, batch):
     assert main(["--checkpoint", str(tiny), "--batch", str(batch)]) == 2
     error = capsys.readouterr().err
@@ -258,6 +261,13 @@ def test_what_does_not_fit_says_what_it_needs_and_has_before_taking_any(tiny, ca
     error = capsys.readouterr().err
     assert re.match(r"aapt bench: not enough memory on cpu: this needs \d+ [kM]B \(", error)
     assert "weights" in error and "1 kB are free" in error and "--count-only" in error
+
+
+def test_memory_that_ends_on_the_way_is_one_sentence(tiny, quick, capsys, monkeypatch):
+    monkeypatch.setattr(floor, "rates", lambda device: torch.empty(2**60))
+    assert main(["--checkpoint", str(tiny), "--steps", "2", "--warmup", "0"]) == 2
+    error = capsys.readouterr().err
+    assert "can't allocate memory" in error and error.count("\n") == 1
 
 
 def test_free_memory_is_known_here_or_not_at_all():
@@ -392,6 +402,24 @@ def test_plain_is_said_and_gives_the_same_frames(tiny, quick, capsys):
     for row in subject.controls(fast, 12):
         gap = (fast.step(row).int() - plain.step(row).int()).abs()
         assert gap.max() <= 2 and (gap > 0).float().mean() < 0.02
+
+
+def test_what_ran_and_how_long_it_took_to_get_there_are_said(
+    tiny, quick, capsys, tmp_path, monkeypatch
+):
+    """A fallback's figures do not pass for those of what was asked, nor compiling for a slow step."""
+    monkeypatch.setattr(ways, "compiler", lambda: False)
+    place = tmp_path / "speed.json"
+    words = ["--checkpoint", str(tiny), "--steps", "3", "--warmup", "0", "--fast", "compile"]
+    assert main([*words, "--json", str(place)]) == 0
+    said, data = capsys.readouterr(), json.loads(place.read_text())["speed"]
+    assert "plain instead" in said.err and "ran as      plain; made ready in" in said.out
+    assert data["ran"] == "plain" and data["ready"] >= 0
+    world = subject.begin(subject.load("driving", str(tiny)), 1, torch.device("cpu"), False)
+    assert world.ran == "weights laid out once"
+    waits = iter([5.0, 0.1, 0.1, 0.1])
+    monkeypatch.setattr(clock, "one_step", lambda *_: (1000 * next(waits), 1.0, 1.0))
+    assert clock.measure(world, np.zeros((1, 1, 1)), 1, 3).ready == pytest.approx(4.9)
 
 
 def test_a_spread_too_wide_is_said():

@@ -51,7 +51,7 @@ class Bench:
     checkpoint: Annotated[str | None, unless("the game's", "DIR")] = None
     """Folder of a checkpoint or a run."""
     random: Annotated[str | None, unless("a trained world", "RECIPE")] = None
-    """Random weights of this recipe's sizes instead: smoke, cpu or h100. Measures speed only."""
+    """Random weights of this recipe's sizes instead, such as cpu or h100. Measures speed only."""
     shape: Annotated[str | None, unless("a trained world", "NAME")] = None
     """Random weights of a larger world's or a peer's sizes: paper-8b, open-oasis, wan-1.3b or diamond-64."""
     count_only: bool = False
@@ -161,15 +161,22 @@ class Bench:
             if self.count_only and self.asked(name):
                 raise ValueError(f"--count-only measures nothing: leave --{name} out")
         alone = [name for name in ("rollout", "growth", "each") if self.asked(name)]
-        if "each" in alone and len(alone) > 1:
-            raise ValueError(f"--each is a test of its own: leave --{alone[0]} out")
+        if "each" in alone and (len(alone) > 1 or self.wanted != AUTO):
+            others = [f"--{name}" for name in alone[:-1]] or [
+                "--fast, --kernels, --weights and --cache"
+            ]
+            raise ValueError(f"--each is a test of its own: leave {others[0]} out")
         for name in PLAYED:
             if self.asked(name):
                 self.check_played(name)
-        if self.json is not None:
-            if self.json.is_dir():
-                raise ValueError(f"--json {self.json} is a folder; expected a file's name")
-            writable(self.json.parent, "--json FILE")
+        for name in ("json", "growth"):
+            file = getattr(self, name)
+            if file is not None and file.is_dir():
+                raise ValueError(f"--{name} {file} is a folder; expected a file's name")
+            if file is not None:
+                writable(file.parent, f"--{name} FILE")
+        if self.growth is not None and self.growth.suffix.lower() != ".png":
+            raise ValueError(f"--growth {self.growth}: expected a file ending in .png")
 
     def asked(self, name: str) -> bool:
         """Whether a flag that is off by default was given."""
@@ -253,7 +260,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("aapt bench: stopped by Ctrl-C", file=sys.stderr)
         return 130
-    except (ValueError, OSError, gym.error.Error) as error:
+    except (ValueError, OSError, gym.error.Error, RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError | MemoryError) and not subject.out_of_memory(error):
+            raise
         if os.environ.get("AAPT_DEBUG"):
             raise
         print(f"aapt bench: {sentence(error)}", file=sys.stderr)

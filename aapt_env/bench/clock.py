@@ -37,6 +37,9 @@ class Times:
     step: np.ndarray  # control in, all k frames in the CPU's memory
     generator: np.ndarray  # noise, forward pass, cache
     decoder: np.ndarray  # latent to RGB
+    ready: float = (
+        0.0  # seconds that the steps before took more than as many of these: compiling, recording
+    )
 
 
 def one_step(world: World, rows: np.ndarray, clock: Clock) -> tuple[float, float, float]:
@@ -56,4 +59,6 @@ def measure(world: World, rows: np.ndarray, warmup: int, steps: int) -> Times:
     """Time `steps` steps after `warmup` more, over the controls rows [n, B, width] again and again."""
     clock = Clock(world.device)
     all_times = [one_step(world, rows[i % len(rows)], clock) for i in range(warmup + steps)]
-    return Times(*np.asarray(all_times[warmup:]).T)
+    times = np.asarray(all_times[warmup:]).T
+    before = sum(whole for whole, *_ in all_times[:warmup])
+    return Times(*times, ready=max(0.0, before - warmup * float(np.median(times[0]))) / 1000)

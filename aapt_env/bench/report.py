@@ -71,6 +71,8 @@ class Speed:
     peak_resident: int | None  # bytes, before the machine itself was measured
     peak_cuda: int | None  # bytes
     spread: float = 0.0  # of the steps: between their quartiles, over their median
+    ran: str = ""  # how the steps were run in the end
+    ready: float = 0.0  # seconds of compiling and recording, in steps that do not count
 
     @property
     def steady(self) -> bool:
@@ -80,7 +82,13 @@ class Speed:
 
     @classmethod
     def of(
-        cls, times: Times, work: tuple[Work, Work], rates: Rates, dtype: str, peaks: tuple
+        cls,
+        times: Times,
+        work: tuple[Work, Work],
+        rates: Rates,
+        dtype: str,
+        peaks: tuple,
+        ran: str = "",
     ) -> Speed:
         """Put times, work and machine beside each other."""
         generator, decoder = work
@@ -90,7 +98,8 @@ class Speed:
             part("decoder", times.decoder, decoder, rates, dtype),
         )
         quarter, half, most = np.percentile(times.step, (25, 50, 75))
-        return cls(len(times.step), parts, rates, *peaks, spread=float((most - quarter) / half))
+        spread = float((most - quarter) / half)
+        return cls(len(times.step), parts, rates, *peaks, spread, ran, times.ready)
 
 
 def header(subject: Subject, machine: Machine) -> str:
@@ -121,7 +130,8 @@ def table(speed: Speed, subject: Subject) -> str:
         f"{p.floor:>10.3f} {p.over_floor:>8.1f} {100 * p.share:>14.1f}%"
         for p in speed.parts
     ]
-    lines = [*rows, "", limits(speed.rates), memory(speed), real_time(speed, subject)]
+    ran = f"ran as      {speed.ran}; made ready in {speed.ready:.1f} s before these steps"
+    lines = [*rows, "", ran, limits(speed.rates), memory(speed), real_time(speed, subject)]
     return "\n".join([*lines, *([] if speed.steady else [unsteady(speed)])])
 
 

@@ -118,8 +118,11 @@ def plan(checkpoint: Checkpoint, batch: int, bf16: bool, fast: Fast = AUTO) -> W
     bare = replace(random_weights(sizes, META), outcome=checkpoint.outcome)
     try:
         return World(bare, batch, META, bf16, fast=Fast(weights=fast.weights, cache=fast.cache))
-    except RuntimeError as error:
-        if "overflow" not in str(error).lower():
+    except (
+        RuntimeError,
+        TypeError,
+    ) as error:  # of sizes beyond 64 bits torch says that they are no sizes
+        if batch < 2**40:
             raise
         raise ValueError(
             f"--batch {batch}: not enough memory on any machine; try fewer rows"
@@ -143,12 +146,18 @@ def begin(
         starts = [checkpoint.starts[row % len(checkpoint.starts)] for row in range(batch)]
         world.reset_rows(list(range(batch)), starts, list(range(batch)))
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+        if not out_of_memory(error):
             raise
         raise ValueError(
             f"--batch {batch}: not enough memory on {device}; try fewer rows"
         ) from error
     return world
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether that is what is wrong; on a CPU torch has no type for it."""
+    kinds = MemoryError, torch.OutOfMemoryError
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def controls(world: World, steps: int) -> np.ndarray:

@@ -46,9 +46,9 @@ class Ground:
 
     @property
     def settling(self) -> int:
-        """Steps that do not count; on a GPU at least until the ring is full and all graphs are recorded."""
-        cuda = self.device.type == "cuda"
-        return max(self.warmup, self.loaded.generator.config.window + 2 + WAIT if cuda else 0)
+        """Steps that do not count: at least until all that is compiled or recorded is, when the ring has been full."""
+        made = self.device.type == "cuda" or self.fast.way == "compile"
+        return max(self.warmup, self.loaded.generator.config.window + 2 + WAIT if made else 0)
 
     def plan(self) -> World:
         """The world without memory."""
@@ -90,7 +90,8 @@ def speed(ground: Ground, about: report.Subject) -> Found:
     peak_cuda = torch.cuda.max_memory_allocated(world.device) if cuda else None
     peaks = machine.peak_resident(), peak_cuda  # before large matrices are multiplied
     work = ground.work()
-    found = report.Speed.of(times, work, floor.rates(world.device), ground.dtype, peaks)
+    rates = floor.rates(world.device)
+    found = report.Speed.of(times, work, rates, ground.dtype, peaks, world.ran)
     data = dataclasses.asdict(found) | {"steady": found.steady}
     return report.table(found, about), {"speed": data}
 

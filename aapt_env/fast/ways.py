@@ -43,7 +43,13 @@ def reason(error: Exception) -> str:
 
 
 class Plain:
-    """As written; on a CPU by default on weights laid out once."""
+    """As written; on a CPU by default on weights laid out once.
+
+    Attributes:
+        name: for a report.
+    """
+
+    name = "plain"
 
     def fresh(self) -> Plain:
         """The same for a fork."""
@@ -67,6 +73,7 @@ class Still(Plain):
 
     def __init__(self, compiled: bool = False):
         self.compiled = compiled
+        self.name = "compiled" if compiled else "in place"
         made = partial(torch.compile, dynamic=False) if compiled else lambda step: step
         self.steps = {"advance": made(still.advance), "show": made(still.show)}
         self.tried: set[str] = set()  # steps that were compiled
@@ -135,6 +142,7 @@ class Graphs(Still):
 
     def __init__(self, record: Record | None = None, compiled: bool = False, wait: int = WAIT):
         super().__init__(compiled)
+        self.name = "compiled, graphs" if compiled else "graphs"
         self.given, self.record = record, record or Recorder()
         self.wait, self.steps_run = wait, 0
         self.replays: dict[str, Replay] = {}

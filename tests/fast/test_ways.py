@@ -208,3 +208,16 @@ def test_on_a_gpu_all_ways_are_the_plain_one(loaded, controls, batch, fast):
     assert type(worlds[1].way) is type(wanted), "the step fell back to plain"
     gap = (shown[0].int() - shown[1].int()).abs()
     assert gap.max() <= 2 and (gap > 0).float().mean() < 0.02
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cache", ["full", "fp8"])
+def test_on_a_gpu_kernels_in_bf16_stay_near_the_plain_way(loaded, controls, cache):
+    """As a GPU plays by default: roundings differ, what is seen does not."""
+    shown = []
+    for fast in (Fast(way="plain", cache=cache), Fast(kernels=True, cache=cache)):
+        world = World(loaded, 1, torch.device("cuda"), bf16=True, fast=fast)
+        world.reset_rows([0], loaded.starts[:1], [0])
+        shown.append(run(world, np.ascontiguousarray(controls[:, :1])).int())
+    assert (shown[0] - shown[1]).abs().float().mean() < 2
+    assert (shown[0] - shown[1]).abs().float().mean() < 0.1 * shown[0].float().std()

@@ -69,7 +69,9 @@ class ExplorerEnv(Simulator):
         """Stand in one of the rooms, looking into it rather than at a wall."""
         x, y = self._spot(rng)
         looks = rng.uniform(-np.pi, np.pi, 4)
-        self.walker = Walker(x, y, yaw=float(max(looks, key=lambda a: self.world.plan.free(x, y, a))))
+        self.walker = Walker(
+            x, y, yaw=float(max(looks, key=lambda a: self.world.plan.free(x, y, a)))
+        )
         self.visited = {self._room()}
         self.command = self.motion = STILL
 
