@@ -366,7 +366,8 @@ def test_growth_is_a_table_and_a_picture(tiny, quick, capsys, tmp_path, monkeypa
     figure, place = tmp_path / "growth.png", tmp_path / "growth.json"
     words = ["--checkpoint", str(tiny), "--steps", "2", "--warmup", "0", "--rollout", "10"]
     assert main([*words, "--growth", str(figure), "--json", str(place)]) == 0
-    assert "formula" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "formula" in said and "memory flat" in said and "time " in said
     data = json.loads(place.read_text())
     assert len(data["growth"]) == 6 and len(data["rollout"]["medians"]) == 10
     picture = cv2.imread(str(figure))

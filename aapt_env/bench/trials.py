@@ -113,7 +113,11 @@ def each(ground: Ground) -> Found:
 
 def dream(ground: Ground, steps: int) -> Found:
     """The memory test: a long dream."""
-    long = roll(ground, steps)
+    return long_words(roll(ground, steps))
+
+
+def long_words(long: rollout.Rollout) -> Found:
+    """What a long dream showed."""
     flat = {"memory_flat": long.memory_flat, "time_flat": long.time_flat}
     return report.long_dream(long), {"rollout": dataclasses.asdict(long) | flat}
 
@@ -137,12 +141,14 @@ def grow(ground: Ground, picture: Path, steps: int | None) -> Found:
         points.append(point(changed, name, label, rates))
     long = None if steps is None else roll(ground, steps)
     data = {"growth": [dataclasses.asdict(each) for each in points]}
+    words = [growth.table(points), f"figure: {picture}"]
     if long is not None:
-        data["rollout"] = dataclasses.asdict(long)
+        said, rolled = long_words(long)
+        words, data = [words[0], said, words[1]], data | rolled
     image = growth.figure(points, long)
     if not cv2.imwrite(str(picture), image[..., ::-1]):
         raise ValueError(f"--growth {picture}: cannot be written; expected a file ending in .png")
-    return f"{growth.table(points)}\n\nfigure: {picture}", data
+    return "\n\n".join(words), data
 
 
 def point(ground: Ground, name: str, label: str, rates: floor.Rates) -> growth.Point:

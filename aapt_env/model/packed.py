@@ -2,7 +2,7 @@
 
 oneDNN, the library under torch's convolutions and bf16 products, works on blocked weights. Plain modules hand it plain
 ones, which it reorders each time; for a batch of one that is half of the work. `pack` gives every convolution and bf16
-product of a network a copy that is blocked already. Same bits; `unpack` goes back.
+product of a network a copy that is blocked already. In bf16 the same bits, in float32 rounding; `unpack` goes back.
 """
 
 from __future__ import annotations
