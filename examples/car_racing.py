@@ -28,7 +28,7 @@ class Driver:
             return self.whim
         speed = float(np.hypot(*self.game.car.hull.linearVelocity))
         steer = np.clip(2.5 * self.ahead(frame) + self.rng.normal(0, 0.1), -1, 1)
-        gas = np.clip(0.1 * (self.speed - speed), -1, 0.6) - 0.3 * abs(steer)
+        gas = np.clip(0.1 * (self.speed - speed) - 0.3 * abs(steer), -1, 0.6)
         brake = 0.3 if speed > 1.3 * self.speed else -1.0
         return np.array([steer, gas, brake], np.float32)
 

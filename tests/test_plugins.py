@@ -2,7 +2,10 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import gymnasium
+import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
@@ -57,3 +60,20 @@ def test_the_templates_recipe(installed):
     from aapt_env.train.recipes import recipe
 
     assert recipe("catch:recipe").name == "catch"
+
+
+def test_the_racing_driver_stays_within_its_controls(monkeypatch):
+    """Whatever its speed and wherever the road: what it answers is an action of CarRacing's."""
+    monkeypatch.syspath_prepend(TEMPLATE.parent.parent)
+    from examples.car_racing import Driver
+
+    box = gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        driver = Driver(seed)
+        hull = SimpleNamespace(linearVelocity=rng.uniform(-70, 70, 2))
+        driver.reset(SimpleNamespace(car=SimpleNamespace(hull=hull)))
+        for _ in range(20):
+            frame = np.full((64, 64, 3), rng.integers(0, 255), np.uint8)
+            frame[:, rng.integers(64) :] = rng.integers(60, 150)
+            assert box.contains(driver(frame, {}))
