@@ -73,6 +73,9 @@ class Adversarial:
     anchored: int = 200
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
+    reminded: bool = (
+        False  # after a lead, the critic's first latent is the one the dream began with: who is it?
+    )
     blind: int = (
         4  # judged latents that it does not weigh: of what was before them diffusion knows nothing
     )
@@ -116,6 +119,8 @@ class Match:
     wrong: Tensor | None = None  # real as well, but not what `controls` led to
     past: Past | None = None  # what makes `fake` once more with gradients; None: it carries them
     kept: Clip | None = None  # real, for `keep`
+    # [B, 1, C, h, w] that the critic is shown in the place of the first; None: the first itself
+    begun: Tensor | None = None
 
     def learning(self, generator: Generator) -> Match:
         """The same with a fake whose graph leads to the generator."""
@@ -192,8 +197,9 @@ class AdversarialStage(Stage):
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
+        begun = clip.latents[:, :1] if c.reminded and lead else None
         return Match(
-            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept
+            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun
         )
 
     def recordable(self, match: Match) -> bool:
@@ -213,6 +219,8 @@ class AdversarialStage(Stage):
         """
         n = len(parts)
         latents, controls = (torch.cat(part) for part in zip(*parts, strict=True))
+        if match.begun is not None:
+            latents = torch.cat([match.begun.repeat(n, 1, 1, 1, 1), latents[:, 1:]], dim=1)
         with torch.compiler.set_stance("force_eager" if plain else "default"):
             logits = self.critic(latents, controls, match.scene.repeat(n, 1), t.repeat(n))
         cut = {h: x[:, match.given - 1 :] if h == "latent" else x for h, x in logits.items()}
@@ -241,7 +249,8 @@ class AdversarialStage(Stage):
         few = max(1, round(self.config.penalised * len(t)))
         real, fake = match.real[:few], match.fake[:few].detach().float()
         noise = self.config.sigma * dice.normal(*real.shape)
-        part = replace(match, scene=match.scene[:few])
+        begun = None if match.begun is None else match.begun[:few]
+        part = replace(match, scene=match.scene[:few], begun=begun)
         asked, played = match.controls[:few], match.played[:few]
         parts = [(real + noise, asked), (fake + noise, played), (real, asked), (fake, played)]
         with torch.autocast(real.device.type, enabled=False):

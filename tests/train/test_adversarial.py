@@ -147,6 +147,22 @@ def test_with_a_lead_all_but_the_first_latent_are_judged(stage):
         assert match.controls.shape == (3, 5, 4, 2)
 
 
+def test_a_critic_that_is_reminded_sees_how_the_dream_began(stage):
+    """After a lead its first latent is the dream's first, of the real clip and of the rollout; without one, it is."""
+    made, t = stage(leads=(4,), reminded=True), torch.zeros(3)
+    match = made.batch(Dice.of(0, "x", 0))
+    parts = [(match.real, match.controls), (match.fake, match.played)]
+    seen = made.judge(match, parts, t)
+    other = match.real.clone()
+    other[:, 0] += 1
+    hidden = made.judge(match, [(other, match.controls)], t)[0]["latent"]
+    assert torch.equal(hidden, made.judge(match, parts[:1], t)[0]["latent"])
+    forgetful = dataclasses.replace(match, begun=match.begun + 1)
+    for a, b in zip(seen, made.judge(forgetful, parts, t), strict=True):
+        assert (a["latent"] != b["latent"]).all()
+    assert stage(leads=(0,), reminded=True).batch(Dice.of(0, "x", 0)).begun is None
+
+
 @pytest.mark.parametrize("leads", [(0,), (6,)])
 def test_piloted_rollouts_are_judged_under_the_controls_they_were_made_with(stage, leads):
     made = stage(leads=leads, piloted=2 / 3)
