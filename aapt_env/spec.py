@@ -12,6 +12,7 @@ import numpy as np
 
 from aapt_env.strict import strict
 
+FEW = 8  # numbers of an action that are shown when it is wrong
 KINDS = ("keys", "vector", "pose", "camera")  # ours; more can be registered in controls.py
 
 
@@ -164,8 +165,22 @@ class ControlSpec:
             fits = value.shape == (self.size,) and value.dtype.kind in "fiub"
             fits = fits and bool((np.abs(value) <= 1.0).all())
         if not fits:
-            raise ValueError(f"action {action!r} is outside {space}; controls are {self.names}")
+            raise ValueError(self._misfit(action, value))
         return value.astype(np.float32).reshape(self.width)
+
+    def _misfit(self, action, value: np.ndarray) -> str:
+        """What is wrong with an action, in a line: of many numbers only what tells."""
+        space = self.action_space()
+        if value.size <= FEW and self.size <= FEW:
+            return f"action {action!r} is outside {space}; controls are {self.names}"
+        if value.shape != (self.size,) or value.dtype.kind not in "fiub":
+            kind = "not numbers" if value.dtype.kind not in "fiub" else f"of shape {value.shape}"
+            ends = f"{self.names[0]!r} to {self.names[-1]!r}" if self.names else "without names"
+            return f"action is {kind}; expected {space}: {self.size} controls, {ends}"
+        fine = np.isin(value, (0, 1)) if self.space == "MultiBinary" else np.abs(value) <= 1
+        first, *more = np.flatnonzero(~fine)
+        name = repr(self.names[first]) if self.names else f"element {first}"
+        return f"action has {name} = {value[first]:g}, and {len(more)} more outside {space}"
 
     def from_row(self, row: np.ndarray):
         """float32 [width] -> an action of the space; the inverse of `to_row`."""

@@ -4,6 +4,7 @@ import dataclasses
 import types
 from math import pi, sin
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -178,3 +179,26 @@ def test_a_name_that_is_taken_or_none_is_refused(kind):
 def test_a_kind_without_an_encoder_is_refused():
     with pytest.raises(ValueError, match="no encoder for control kind 'lute'"):
         controls.encoder(ControlSpec(kind="lute", space="Box", size=2), 8, (4, 4))
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (np.full(30, np.nan), r"action has 'joint 0' = nan, and 29 more outside Box\(-1.0, 1.0"),
+        (np.eye(1, 30, 7)[0] * 3, "action has 'joint 7' = 3, and 0 more outside"),
+        (
+            np.zeros(27),
+            r"action is of shape \(27,\); expected Box.*30 controls, 'joint 0' to 'joint 29'",
+        ),
+        ("jump", "action is not numbers; expected Box"),
+        (None, "action is not numbers; expected Box"),
+    ],
+)
+def test_of_a_long_action_only_what_is_wrong_is_said(action, said):
+    names = tuple(f"joint {i}" for i in range(30))
+    spec = ControlSpec(kind="vector", space="Box", size=30, names=names)
+    with pytest.raises(ValueError, match=said) as error:
+        spec.to_row(action)
+    assert len(str(error.value)) < 160 and "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="action has 'joint 3' = 0.5, and 0 more outside Multi"):
+        dataclasses.replace(spec, kind="keys", space="MultiBinary").to_row(np.eye(1, 30, 3)[0] / 2)
