@@ -65,7 +65,6 @@ class Diffusion:
     weight_decay: float = 0.01
     shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
     smudge: float = 0.3  # the most noise on recycled latents, as a deviation; the paper has none
-    weaning: int = 0  # recycled latents are its own after 0 ... so many passes over the clip; the paper's are real
     ema: float = 0.995
 
 
@@ -87,31 +86,14 @@ class DiffusionStage(Stage):
         return self.train.sample(dice, self.config.batch, self.config.length)
 
     def recordable(self, batch: Clip) -> bool:
-        """All updates are alike, unless they have more and fewer passes."""
-        return not self.config.weaning
-
-    @torch.no_grad()
-    def weaned(self, clip: Clip, recycled: Tensor, dice: Dice) -> Tensor:
-        """Recycled latents [B, T, C, h, w] as the generator itself makes them from those it is given, all at once.
-
-        Each pass hands its latents to the next: after n of them the first n are those of a rollout in play, and the
-        others have lost in n steps what it loses. Who has learned from real ones alone enlarges its own faults.
-        """
-        if not self.config.weaning:
-            return recycled
-        noise = dice.normal(*recycled.shape)
-        whole = noise.new_ones(len(noise))
-        for _ in range(int(dice.pick.integers(0, self.config.weaning + 1))):
-            v = teacher_forced(self.generator, noise, clip, whole, recycled=recycled)
-            recycled = torch.cat([recycled[:, :1], (noise - v)[:, :-1]], dim=1)
-        torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
-        return recycled
+        """All updates are alike."""
+        return True
 
     def losses(self, clip: Clip, dice: Dice) -> Losses:
         """Mean squared error of the velocity."""
         noise = dice.normal(*clip.latents[:, 1:].shape)
         t = shifted(dice.uniform(len(noise)), self.config.shift)
-        recycled = self.weaned(clip, smudged(clip, dice, self.config.smudge), dice)
+        recycled = smudged(clip, dice, self.config.smudge)
         v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t, recycled=recycled)
         loss = (v - (noise - clip.latents[:, 1:])).square().mean()
         yield loss, {"loss": loss.detach()}

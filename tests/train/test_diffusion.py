@@ -1,13 +1,9 @@
 """Flow matching and consistency distillation: the formulas, and that they learn."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
-from aapt_env.model.rollout import rollout
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.clips import Clip
@@ -117,33 +113,6 @@ def test_recycled_latents_are_smudged_clip_by_clip_and_the_target_is_not():
     assert levels.std() > 0.05
     again = smudged(clip, Dice.of(0, "x", 0), 0.3) - clip.latents[:, :-1]
     assert torch.equal(faults, again)
-
-
-def test_who_is_weaned_recycles_what_it_would_make_in_play():
-    """After as many passes as there are latents they are a rollout's; without, they are the ones that were given."""
-    net, data = generator(all_matter=True).double(), OneClip()
-    clip = data.sample(None, 2, 4)
-    clip = Clip(clip.latents.double(), clip.controls.double(), clip.scene)
-    stage = DiffusionStage(Diffusion(share=1, batch=2, length=4, weaning=4), net, data, None)
-
-    class AllPasses(Dice):
-        """Draws the most passes there are."""
-
-        pick = SimpleNamespace(integers=lambda low, high: high - 1)
-
-        def normal(self, *shape):
-            return torch.randn(*shape, generator=torch.Generator().manual_seed(3)).double()
-
-    given = clip.latents[:, :-1]
-    weaned = stage.weaned(clip, given, AllPasses.of(0, "x", 0))
-    cache = GrowingCache(net.trunk.rope, net.trunk.scene(clip.scene), CONFIG.window)
-    noise = AllPasses.of(0, "x", 0).normal(*given.shape)
-    played = rollout(net, clip.latents[:, :1], clip.controls, noise, cache, 1)
-    gap = (weaned - played[:, :-1]).abs().max()  # velocities are float32
-    assert gap < 1e-4 and not weaned.requires_grad
-    assert (weaned[:, 1:] - given[:, 1:]).abs().mean() > 0.1
-    stage = DiffusionStage(Diffusion(share=1, batch=2, length=4), net, data, None)
-    assert stage.weaned(clip, given, AllPasses.of(0, "x", 0)) is given
 
 
 def test_a_clip_of_four_latents_can_be_overfit():
