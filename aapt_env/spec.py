@@ -180,7 +180,7 @@ class ControlSpec:
         fine = np.isin(value, (0, 1)) if self.space == "MultiBinary" else np.abs(value) <= 1
         first, *more = np.flatnonzero(~fine)
         name = repr(self.names[first]) if self.names else f"element {first}"
-        return f"action has {name} = {value[first]:g}, and {len(more)} more outside {space}"
+        return f"action has {name} = {value[first]:.9g}, and {len(more)} more outside {space}"
 
     def from_row(self, row: np.ndarray):
         """float32 [width] -> an action of the space; the inverse of `to_row`."""

@@ -224,7 +224,7 @@ def report(outcome: Outcome, why: str, seconds: float) -> str:
     """What to tell someone who has no window: what drove, where the files are, how to get a window."""
     drove = {
         "policy": "The policy drove",
-        "script": "There is no policy here, so a script of key presses drove",
+        "script": "A script of keys or poses drove",
     }[outcome.driver]
     speed = f"step {outcome.steps.text()} (median / p99), {outcome.fps:.0f} frames/s"
     speed = speed if len(outcome.steps) else "too short to measure a step"

@@ -75,10 +75,13 @@ def test_bvh_keeps_directions_and_takes_the_figures_lengths(tmp_path):
 def test_bad_sequences_are_named(tmp_path, kind):
     broken = POSES.copy()
     broken[3, 6, 0] = np.nan
-    with pytest.raises(ValueError, match="pose 3 has no number for left hand"):
+    with pytest.raises(ValueError, match="pose 3 has nan for left hand"):
         files.read(write(tmp_path, kind, broken), 6)
     with pytest.raises(ValueError, match="right toe.* missing"):
         files.read(write(tmp_path, kind, POSES[:, :-1], NAMES[:-1]), 6)
+
+
+FAR = json.dumps([[[0.0, 0.0, 0.0]] * JOINTS]).replace("0.0", "9e99", 1)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,13 @@ def test_bad_sequences_are_named(tmp_path, kind):
         ("a.json", '{"fps": 0, "poses": [' + json.dumps(POSES[0].tolist()) + "]}", "fps 0"),
         ("a.json", '{"poses": [[1, 2], [3]]}', "unequal size"),
         ("a.json", '{"poses": []}', r"expected \[T, 18, 3\]"),
+        ("a.json", '{"joints": 5, "poses": [[[1]]]}', "damaged, or not JSON at all"),
+        ("a.json", '{"fps": null, "poses": ' + FAR.replace("9e99", "0") + "}", "damaged, or not"),
+        ("a.json", '{"poses": ' + FAR + "}", r"pose 0 has 9e\+99 for hips"),
+        ("a.json", '{"fps": 1e-300, "poses": ' + FAR.replace("9e99", "0") + "}", "an hour at most"),
+        ("a.json", '{"fps": 1e300, "poses": ' + FAR.replace("9e99", "0") + "}", "at most 10000"),
+        ("a.npz", "", "damaged, or not NPZ at all"),
+        ("a.npz", "PK and no more", "NPZ|npz|pickle"),
         ("a.bvh", "HIERARCHY", "no BVH"),
         ("a.fbx", "", "unknown format"),
     ],
@@ -98,6 +108,8 @@ def test_files_that_hold_no_poses_are_named(tmp_path, name, text, said):
         files.read(tmp_path / name, 6)
     with pytest.raises(ValueError, match="no such file"):
         files.read(tmp_path / "none.json", 6)
+    with pytest.raises(ValueError, match="a folder"):
+        files.read(tmp_path, 6)
 
 
 def test_without_mediapipe_the_webcam_says_what_to_install(monkeypatch):

@@ -48,7 +48,11 @@ def test_without_a_policy_a_script_drives_and_the_report_says_so(make_session, t
     session = make_session()
     outcome = headless.play(session, tmp_path, frames=120)
     text = headless.report(outcome, "There is no display", 5.0)
-    assert "no policy" in text and str(outcome.video) in text and str(outcome.sheet) in text
+    assert (
+        "A script of keys or poses drove" in text
+        and str(outcome.video) in text
+        and str(outcome.sheet) in text
+    )
     assert "For a window" in text
     pressed = np.stack(session.setup.env.actions)
     assert pressed[:, 2].mean() > 0.5 and pressed[:, :2].any()

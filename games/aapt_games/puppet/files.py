@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from aapt_games.puppet import bvh
 from aapt_games.puppet.skeleton import JOINTS, NAMES
 
 FPS = 24.0
+LONGEST = 24 * 3600  # poses: an hour at 24 per second
+FARTHEST = 1e4  # half frames from the middle
+BROKEN = (ValueError, OSError)
+DAMAGED = (
+    KeyError, TypeError, IndexError, AttributeError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile
+)  # fmt: skip
 COLUMNS = tuple(f"{joint} {axis}" for joint in NAMES for axis in "xyz")
 
 
@@ -31,15 +38,19 @@ def read(path: Path, rate: float) -> np.ndarray:
     readers = {".json": _json, ".csv": _csv, ".npz": _npz, ".bvh": bvh.read}
     reader = readers.get(path.suffix.lower())
     if reader is None or not path.is_file():
-        what = "no such file" if reader else "unknown format"
+        what = "unknown format" if path.is_file() else "no such file"
+        what = "a folder" if path.is_dir() else what
         raise ValueError(
             f"--pose {path}: {what}; expected a file that ends in {', '.join(readers)}"
         )
     try:
         poses, fps = reader(path)
         return resampled(check(poses), float(fps), rate)
-    except (ValueError, KeyError, TypeError, IndexError, OSError, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise ValueError(f"--pose {path}: {' '.join(str(error).split())}") from error
+    except DAMAGED as error:  # what Python says of it helps nobody
+        kind = path.suffix[1:].upper()
+        raise ValueError(f"--pose {path}: damaged, or not {kind} at all ({error!r:.80})") from error
 
 
 def check(poses: Any) -> np.ndarray:
@@ -54,17 +65,22 @@ def check(poses: Any) -> np.ndarray:
         raise ValueError(
             f"poses of shape {made.shape}; expected [T, {JOINTS}, 3]: {', '.join(NAMES)}"
         )
-    wrong = np.argwhere(~np.isfinite(made))
+    wrong = np.argwhere(~(np.abs(made) <= FARTHEST))
     if len(wrong):
-        t, joint, _ = wrong[0]
-        raise ValueError(f"pose {t} has no number for {NAMES[joint]}; expected finite coordinates")
+        t, joint, axis = wrong[0]
+        value = made[t, joint, axis]
+        raise ValueError(
+            f"pose {t} has {value:g} for {NAMES[joint]}; expected coordinates in half frames"
+        )
     return made
 
 
 def resampled(poses: np.ndarray, fps: float, rate: float) -> np.ndarray:
     """The same at another number of poses per second. Raises ValueError unless both are above 0."""
-    if not (0 < fps < 1e4 and rate > 0):
-        raise ValueError(f"fps {fps}; expected a number above 0")
+    if not (0 < fps <= 1e4 and rate > 0):
+        raise ValueError(f"fps {fps}; expected a number above 0, at most 10000")
+    if len(poses) / fps * rate > LONGEST:
+        raise ValueError(f"{len(poses) / fps:.3g} seconds of poses; expected an hour at most")
     count = max(1, int(np.floor((len(poses) - 1) / fps * rate)) + 1)
     at = np.arange(count) * fps / rate
     low = np.minimum(at.astype(int), len(poses) - 1)
