@@ -72,7 +72,9 @@ def test_the_racing_driver_stays_within_its_controls(monkeypatch):
     for seed in range(20):
         driver = Driver(seed)
         hull = SimpleNamespace(linearVelocity=rng.uniform(-70, 70, 2))
-        driver.reset(SimpleNamespace(car=SimpleNamespace(hull=hull)))
+        hull.position, hull.angle = rng.uniform(-200, 200, 2), rng.uniform(-9, 9)
+        track = [(0.0, 0.0, *point) for point in rng.uniform(-200, 200, (9, 2))]
+        driver.reset(SimpleNamespace(car=SimpleNamespace(hull=hull), track=track))
         for _ in range(20):
             frame = np.full((64, 64, 3), rng.integers(0, 255), np.uint8)
             frame[:, rng.integers(64) :] = rng.integers(60, 150)
