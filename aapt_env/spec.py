@@ -173,7 +173,8 @@ class ControlSpec:
         space = self.action_space()
         if value.size <= FEW and self.size <= FEW:
             return f"action {action!r} is outside {space}; controls are {self.names}"
-        if value.shape != (self.size,) or value.dtype.kind not in "fiub":
+        wrong = self.space == "Discrete" or value.shape != (self.size,)
+        if wrong or value.dtype.kind not in "fiub":
             kind = "not numbers" if value.dtype.kind not in "fiub" else f"of shape {value.shape}"
             ends = f"{self.names[0]!r} to {self.names[-1]!r}" if self.names else "without names"
             return f"action is {kind}; expected {space}: {self.size} controls, {ends}"

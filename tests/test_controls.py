@@ -200,5 +200,7 @@ def test_of_a_long_action_only_what_is_wrong_is_said(action, said):
     with pytest.raises(ValueError, match=said) as error:
         spec.to_row(action)
     assert len(str(error.value)) < 160 and "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=r"action is of shape \(30,\); expected Discrete\(30\)"):
+        dataclasses.replace(spec, kind="keys", space="Discrete").to_row(np.zeros(30))
     with pytest.raises(ValueError, match="action has 'joint 3' = 0.5, and 0 more outside Multi"):
         dataclasses.replace(spec, kind="keys", space="MultiBinary").to_row(np.eye(1, 30, 3)[0] / 2)

@@ -37,9 +37,7 @@ class Times:
     step: np.ndarray  # control in, all k frames in the CPU's memory
     generator: np.ndarray  # noise, forward pass, cache
     decoder: np.ndarray  # latent to RGB
-    ready: float = (
-        0.0  # seconds that the steps before took more than as many of these: compiling, recording
-    )
+    ready: float = 0.0  # seconds by which as many steps before took longer: compiling, recording
 
 
 def one_step(world: World, rows: np.ndarray, clock: Clock) -> tuple[float, float, float]:

@@ -118,11 +118,8 @@ def plan(checkpoint: Checkpoint, batch: int, bf16: bool, fast: Fast = AUTO) -> W
     bare = replace(random_weights(sizes, META), outcome=checkpoint.outcome)
     try:
         return World(bare, batch, META, bf16, fast=Fast(weights=fast.weights, cache=fast.cache))
-    except (
-        RuntimeError,
-        TypeError,
-    ) as error:  # of sizes beyond 64 bits torch says that they are no sizes
-        if batch < 2**40:
+    except (RuntimeError, TypeError) as error:
+        if batch < 2**40:  # of sizes beyond 64 bits torch says in several ways that they are none
             raise
         raise ValueError(
             f"--batch {batch}: not enough memory on any machine; try fewer rows"
@@ -155,9 +152,10 @@ def begin(
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether that is what is wrong; on a CPU torch has no type for it."""
-    kinds = MemoryError, torch.OutOfMemoryError
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+    """Whether that is what is wrong; on a CPU torch has no type for it, and words that differ by system."""
+    said = ("allocate memory", "not enough memory", "out of memory")
+    typed = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return typed or any(words in str(error).lower() for words in said)
 
 
 def controls(world: World, steps: int) -> np.ndarray:

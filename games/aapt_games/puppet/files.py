@@ -20,7 +20,7 @@ from aapt_games.puppet import bvh
 from aapt_games.puppet.skeleton import JOINTS, NAMES
 
 FPS = 24.0
-LONGEST = 24 * 3600  # poses: an hour at 24 per second
+LONGEST = 3600  # seconds
 FARTHEST = 1e4  # half frames from the middle
 BROKEN = (ValueError, OSError)
 DAMAGED = (
@@ -79,7 +79,7 @@ def resampled(poses: np.ndarray, fps: float, rate: float) -> np.ndarray:
     """The same at another number of poses per second. Raises ValueError unless both are above 0."""
     if not (0 < fps <= 1e4 and rate > 0):
         raise ValueError(f"fps {fps}; expected a number above 0, at most 10000")
-    if len(poses) / fps * rate > LONGEST:
+    if len(poses) / fps > LONGEST:
         raise ValueError(f"{len(poses) / fps:.3g} seconds of poses; expected an hour at most")
     count = max(1, int(np.floor((len(poses) - 1) / fps * rate)) + 1)
     at = np.arange(count) * fps / rate
