@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import mmap
 import re
 
 import cv2
@@ -421,6 +422,20 @@ def test_what_ran_and_how_long_it_took_to_get_there_are_said(
     waits = iter([5.0, 0.1, 0.1, 0.1])
     monkeypatch.setattr(clock, "one_step", lambda *_: (1000 * next(waits), 1.0, 1.0))
     assert clock.measure(world, np.zeros((1, 1, 1)), 1, 3).ready == pytest.approx(4.9)
+
+
+def test_a_warm_step_takes_no_memory_from_the_system(world, monkeypatch):
+    """What operations make lies where that of the step before lay; the count sees what is new."""
+    assert clock.measure(world, controls(world), 40, 40).pages < 4
+    held, step = [], clock.one_step
+
+    def greedy(*given):
+        held.append(mmap.mmap(-1, 64 * mmap.PAGESIZE))
+        held[-1].write(bytes(64 * mmap.PAGESIZE))
+        return step(*given)
+
+    monkeypatch.setattr(clock, "one_step", greedy)
+    assert clock.measure(world, controls(world), 0, 10).pages > 16
 
 
 def test_a_spread_too_wide_is_said():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from aapt_env.bench.machine import pages
 from aapt_env.world import World
 
 
@@ -38,6 +39,7 @@ class Times:
     generator: np.ndarray  # noise, forward pass, cache
     decoder: np.ndarray  # latent to RGB
     ready: float = 0.0  # seconds by which as many steps before took longer: compiling, recording
+    pages: float | None = None  # of memory, new from the system, per step
 
 
 def one_step(world: World, rows: np.ndarray, clock: Clock) -> tuple[float, float, float]:
@@ -56,7 +58,11 @@ def one_step(world: World, rows: np.ndarray, clock: Clock) -> tuple[float, float
 def measure(world: World, rows: np.ndarray, warmup: int, steps: int) -> Times:
     """Time `steps` steps after `warmup` more, over the controls rows [n, B, width] again and again."""
     clock = Clock(world.device)
-    all_times = [one_step(world, rows[i % len(rows)], clock) for i in range(warmup + steps)]
-    times = np.asarray(all_times[warmup:]).T
-    before = sum(whole for whole, *_ in all_times[:warmup])
-    return Times(*times, ready=max(0.0, before - warmup * float(np.median(times[0]))) / 1000)
+    before = [one_step(world, rows[i % len(rows)], clock) for i in range(warmup)]
+    had = pages()
+    counted = [one_step(world, rows[(warmup + i) % len(rows)], clock) for i in range(steps)]
+    has = pages()
+    new = None if had is None or has is None else (has - had) / steps
+    times = np.asarray(counted).T
+    late = sum(whole for whole, *_ in before) - warmup * float(np.median(times[0]))
+    return Times(*times, ready=max(0.0, late) / 1000, pages=new)

@@ -56,9 +56,22 @@ def resident() -> int | None:
 
 def peak_resident() -> int | None:
     """The most bytes of memory the process ever held, libraries included; None where the system does not tell."""
+    used = usage()
+    if used is None:
+        return None
+    return used.ru_maxrss if sys.platform == "darwin" else 1024 * used.ru_maxrss
+
+
+def pages() -> int | None:
+    """Pages of memory that the system has given the process so far; None where it does not tell."""
+    used = usage()
+    return None if used is None else used.ru_minflt
+
+
+def usage():
+    """What the system has counted of this process; None on Windows."""
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return resource.getrusage(resource.RUSAGE_SELF)

@@ -73,6 +73,7 @@ class Speed:
     spread: float = 0.0  # of the steps: between their quartiles, over their median
     ran: str = ""  # how the steps were run in the end
     ready: float = 0.0  # seconds of compiling and recording, in steps that do not count
+    pages: float | None = None  # of memory, new from the system, per step
 
     @property
     def steady(self) -> bool:
@@ -99,7 +100,9 @@ class Speed:
         )
         quarter, half, most = np.percentile(times.step, (25, 50, 75))
         spread = float((most - quarter) / half)
-        return cls(len(times.step), parts, rates, *peaks, spread, ran, times.ready)
+        return cls(
+            len(times.step), parts, rates, *peaks, spread, ran, times.ready, times.pages
+        )
 
 
 def header(subject: Subject, machine: Machine) -> str:
@@ -175,6 +178,8 @@ def memory(speed: Speed) -> str:
     """Peaks."""
     peaks = {"process": speed.peak_resident, "GPU": speed.peak_cuda}
     known = [f"{name} {peak / MB:,.0f} MB" for name, peak in peaks.items() if peak is not None]
+    if speed.pages is not None:
+        known.append(f"{speed.pages:.1f} pages of new memory per step")
     return f"peak        {', '.join(known) or 'unknown on this system'}"
 
 

@@ -81,13 +81,13 @@ class MemoryBlock(ResBlock):
         super().__init__(width, 2 * width)
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Of x [B, T, width, h, w], past [B, width, h, w] (the input at T = -1) -> (output, next past)."""
-        earlier = torch.cat([past[:, None], x[:, :-1]], dim=1)
-        both = (
-            torch.cat([x, earlier], dim=2)
-            .flatten(0, 1)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        """Of x [B, T, width, h, w], past [B, width, h, w] (the input at T = -1) -> (output, next past).
+
+        Joined with channels last, as they lie in memory: whole pixels are copied.
+        """
+        now = x.movedim(2, -1)
+        earlier = torch.cat([past.movedim(1, -1)[:, None], now[:, :-1]], dim=1)
+        both = torch.cat([now, earlier], dim=-1).flatten(0, 1).movedim(-1, 1)
         return x + self.branch(both).unflatten(0, x.shape[:2]), x[:, -1]
 
 
@@ -162,7 +162,7 @@ def frames_of(x: Tensor, k: int, patch: int) -> Tensor:
 
     Bytes are made first and moved once: a quarter of the memory of moving what they are made from.
     """
-    x = x.float().clamp(-1, 1).mul_(127.5).add_(127.5).round_().to(torch.uint8)
+    x = (x.float() * 127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     parts = "b t (k c p q) h w -> b t k (h p) (w q) c"
     return rearrange(x, parts, k=k, c=3, p=patch).contiguous()
 
