@@ -96,8 +96,7 @@ def _line(
         for key in combo:
             wide = len(key) > 1 and key not in paint.ARROWS
             rect = pygame.Rect(x, at[1], round((44 if wide else 24) * unit), side)
-            short = {"escape": "esc", "left shift": "shift", "left ctrl": "ctrl", "return": "enter"}
-            paint.keycap(target, rect, short.get(key, key), lit=False)
+            paint.keycap(target, rect, key, lit=False)
             x = rect.right + round(4 * unit)
         x += round(2 * unit)
     x = max(x, at[0] + round(column * unit))

@@ -124,19 +124,25 @@ ARROWS = {
     "up": ((0.27, 0.62), (0.73, 0.62), (0.5, 0.3)),
     "down": ((0.27, 0.38), (0.73, 0.38), (0.5, 0.7)),
 }
+# Of keys whose names are longer than their caps.
+SHORT = {"escape": "esc", "return": "enter"} | {
+    f"{side} {key}": key for side in ("left", "right") for key in ("shift", "ctrl", "alt")
+}
 
 
 def keycap(
-    target: pygame.Surface, rect: pygame.Rect, label: str, lit: bool, color: Color = ACCENT
+    target: pygame.Surface, rect: pygame.Rect, key: str, lit: bool, color: Color = ACCENT
 ) -> None:
-    """A key: an arrow for a direction, else its name; `lit` while it is held."""
+    """A key: an arrow for a direction, else its name, cut where it does not fit; `lit` while it is held."""
+    label = SHORT.get(key, key)
     fill, ink = (color, NIGHT) if lit else ((32, 37, 47), DIM)
     panel(target, rect, fill=fill, edge=color if lit else EDGE, radius=max(4, rect.height // 5))
     if label in ARROWS:
         target.blit(_arrow(label, min(rect.size), ink), rect)
         return
     size = max(9, round(rect.height * (0.5 if len(label) < 3 else 0.36)))
-    write(target, label.upper(), rect.center, size, ink, bold=True, anchor="center")
+    room = rect.width - 4
+    write(target, label.upper(), rect.center, size, ink, bold=True, anchor="center", width=room)
 
 
 @lru_cache(maxsize=64)

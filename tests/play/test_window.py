@@ -152,3 +152,15 @@ def test_pictures_are_crisp_or_smooth():
     crisp = pygame.surfarray.array3d(paint.picture(frame, (8, 8), smooth=False))
     smooth = pygame.surfarray.array3d(paint.picture(frame, (8, 8), smooth=True))
     assert set(np.unique(crisp)) == {0, 255} and len(np.unique(smooth)) > 2
+
+
+def test_a_key_stays_within_its_cap():
+    pygame.font.init()
+    for key in ("left shift", "page down", "a", "left", "print screen"):
+        target = pygame.Surface((300, 100))
+        cap = pygame.Rect(100, 30, 64, 32)
+        paint.keycap(target, cap, key, lit=True)
+        painted = pygame.surfarray.array3d(target).any(axis=-1)
+        inside = painted[cap.left : cap.right, cap.top : cap.bottom].copy()
+        painted[cap.left : cap.right, cap.top : cap.bottom] = False
+        assert inside.any() and not painted.any(), key
