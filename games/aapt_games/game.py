@@ -126,12 +126,17 @@ class Simulator(Game):
 
     def _begin(self, wanted: dict[str, str]) -> None:
         rng = self.np_random
-        self._go(int(rng.integers(2**62)), draw_scene(self.scenes, rng) | wanted)
+        seed, scene = int(rng.integers(2**62)), draw_scene(self.scenes, rng) | wanted
+        self._go(self._where(seed, scene), scene)
         self._start(rng)
 
     def _go(self, seed: int, scene: dict[str, str]) -> None:
         self._enter(seed, scene)
         self.place = seed, dict(scene)
+
+    def _where(self, seed: int, scene: dict[str, str]) -> int:
+        """The place's seed: the one that was drawn, unless there are only so many places."""
+        return seed
 
     def _enter(self, seed: int, scene: dict[str, str]) -> None:
         """Make all that stands still in a place."""

@@ -25,8 +25,8 @@ AHEAD, STILL = np.array([1, 0, 0, 0], np.float32), np.zeros(4, np.float32)
 
 @pytest.fixture(scope="module")
 def game():
-    """One small game that tests reset as they need."""
-    return ExplorerEnv()
+    """One small game that tests reset as they need, in places of every seed."""
+    return ExplorerEnv(new=True)
 
 
 @pytest.fixture
@@ -57,6 +57,21 @@ def test_gymnasium_accepts_it():
     assert GAMES["explorer"] == "aapt_games.explorer:ExplorerEnv"
 
 
+def test_houses_stay_and_new_places_do_not():
+    """The seed decides where in a house one stands; with `new` it decides the place too."""
+    for new in (False, True):
+        game, plans, spots = ExplorerEnv(new=new), [], []
+        for seed, style in ((1, "villa"), (2, "villa"), (2, "castle")):
+            _, info = game.reset(seed=seed, options={"scene": {"style": style, "time": "day"}})
+            plans.append(game.world.plan.ceiling)
+            spots.append(tuple(info["pose"]))
+        assert np.array_equal(plans[0], plans[1]) is not new
+        assert new or not np.array_equal(plans[1], plans[2])
+        assert spots[0] != spots[1]
+        area = [int((each > 0).sum()) for each in plans]
+        assert (min(area) > 300) if new else (max(area) < 200)
+
+
 @pytest.mark.parametrize("size", [(63, 64), (64, 257)])
 def test_bad_sizes_are_named(size):
     """A size that cannot be drawn is refused in words."""
@@ -68,7 +83,7 @@ def test_equal_seed_and_controls_give_equal_frames_at_every_size(here):
     """Bit-identical replay in another instance; the size of the picture never touches the walk."""
     actions = np.random.default_rng(0).uniform(-1, 1, (30, 4)).astype(np.float32)
     frames, rewards, infos = play(here, actions)
-    other, wide = ExplorerEnv(), ExplorerEnv(96, 136)
+    other, wide = ExplorerEnv(new=True), ExplorerEnv(96, 136)  # a state knows its place
     first, _ = other.reset(seed=3, options=VILLA)
     again = play(other, actions)
     assert np.array_equal(frames, again[0]) and rewards == again[1]

@@ -8,15 +8,18 @@ import gymnasium
 import numpy as np
 
 from aapt_games.explorer import scene, world
+from aapt_games.explorer.plan import SIZE
 from aapt_games.explorer.view import EYE, FOV, View
 from aapt_games.explorer.walker import STRIDE, TURN, Walker
 from aapt_games.game import Simulator
 
 STILL = np.zeros(4, np.float32)
+HOUSES = {"castle": 29, "villa": 21, "temple": 36, "garden": 40}  # seeds of those that stay
+HOUSE = 16  # metres they are wide
 
 
 class ExplorerEnv(Simulator):
-    """Walk through rooms, corridors and courtyards that no one has seen before.
+    """Walk through rooms, corridors and courtyards: four houses that stay as they are, or new ones without end.
 
     ### Action space
     `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.08 m or
@@ -44,6 +47,7 @@ class ExplorerEnv(Simulator):
         height: rows of the frame, 64 to 256.
         width: columns of the frame, 64 to 256.
         render_mode: "rgb_array" or None.
+        new: a place of its own for every seed, four times as large; else one house for each style, whatever the seed.
     """
 
     control_kind = "camera"
@@ -57,12 +61,23 @@ class ExplorerEnv(Simulator):
     driver_entry = "aapt_games.explorer.wanderer:Wanderer"
     kept = ("walker", "visited", "command", "motion")
 
-    def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
+    def __init__(
+        self,
+        height: int = 64,
+        width: int = 64,
+        render_mode: str | None = "rgb_array",
+        new: bool = False,
+    ):
         super().__init__(height, width, render_mode)
+        self.new = new
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
 
+    def _where(self, seed: int, scene: dict[str, str]) -> int:
+        """The style's house, unless new places are wanted."""
+        return seed if self.new else HOUSES[scene["style"]]
+
     def _enter(self, seed: int, scene: dict[str, str]) -> None:
-        self.world = world.build(seed, scene)
+        self.world = world.build(seed, scene, HOUSE if seed in HOUSES.values() else SIZE)
         self.view = View(self.height, self.width, self.world)
 
     def _start(self, rng: np.random.Generator) -> None:

@@ -72,9 +72,9 @@ class Plan:
         return float(far[walls.argmax()]) if walls.any() else 8.0
 
 
-def generate(rng: np.random.Generator) -> Plan:
-    """Cut the square into rooms, give each its kind, join them by doors, set pillars."""
-    rooms = [Room(x0=a, y0=b, x1=c, y1=d) for a, b, c, d in _cut(1, 1, SIZE - 1, SIZE - 1, rng)]
+def generate(rng: np.random.Generator, side: int = SIZE) -> Plan:
+    """Cut a square of `side` cells into rooms, give each its kind, join them by doors, set pillars."""
+    rooms = [Room(x0=a, y0=b, x1=c, y1=d) for a, b, c, d in _cut(1, 1, side - 1, side - 1, rng)]
     _kinds(rooms, rng)
     plan = Plan(
         rooms=rooms,

@@ -50,17 +50,20 @@ class World:
     obstacles: np.ndarray
 
 
-def build(seed: int, attributes: dict[str, str]) -> World:
-    """The place of a seed; the scene changes its looks, never its plan. The last few are kept: do not write to one."""
-    return _built(seed, attributes["style"], attributes["time"])
+def build(seed: int, attributes: dict[str, str], side: int = SIZE) -> World:
+    """The place of a seed, so many metres wide; the scene changes its looks, never its plan.
+
+    The last few are kept: do not write to one.
+    """
+    return _built(seed, attributes["style"], attributes["time"], side)
 
 
-@functools.lru_cache(maxsize=2)
-def _built(seed: int, style_name: str, time: str) -> World:
+@functools.lru_cache(maxsize=12)
+def _built(seed: int, style_name: str, time: str, side: int) -> World:
     """Make a place."""
     attributes = {"style": style_name, "time": time}
     shape, looks, stand, far = (np.random.default_rng([seed, k]) for k in range(4))
-    layout = plan.generate(shape)
+    layout = plan.generate(shape, side)
     style = scene.STYLES[style_name]
     sky = scene.sky(time, far)
     hues = _hues(len(layout.rooms), shape)
