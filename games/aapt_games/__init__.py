@@ -6,6 +6,7 @@ GAMES = {
     "doom": "aapt_games.doom:DoomEnv",
     "driving": "aapt_games.driving:DrivingEnv",
     "explorer": "aapt_games.explorer:ExplorerEnv",
+    "labyrinth": "aapt_games.explorer:LabyrinthEnv",
     "puppet": "aapt_games.puppet:PuppetEnv",
 }
 

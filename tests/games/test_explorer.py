@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from aapt_games import GAMES
-from aapt_games.explorer import ExplorerEnv, plan, textures
+from aapt_games.explorer import ExplorerEnv, LabyrinthEnv, plan, textures
 from aapt_games.explorer import env as env_module
 from aapt_games.explorer.light import CELLS
 from aapt_games.explorer.view import EYE, FOV
@@ -26,7 +26,7 @@ AHEAD, STILL = np.array([1, 0, 0, 0], np.float32), np.zeros(4, np.float32)
 @pytest.fixture(scope="module")
 def game():
     """One small game that tests reset as they need, in places of every seed."""
-    return ExplorerEnv(new=True)
+    return LabyrinthEnv()
 
 
 @pytest.fixture
@@ -53,19 +53,20 @@ def stand(game, x, y, yaw=0.0, pitch=0.0):
 
 def test_gymnasium_accepts_it():
     """The registered game passes Gymnasium's own check."""
-    check_env(gymnasium.make("aapt_games/Explorer-v0").unwrapped, skip_render_check=True)
+    for name in ("Explorer", "Labyrinth"):
+        check_env(gymnasium.make(f"aapt_games/{name}-v0").unwrapped, skip_render_check=True)
     assert GAMES["explorer"] == "aapt_games.explorer:ExplorerEnv"
 
 
 def test_houses_stay_and_new_places_do_not():
-    """The seed decides where in a house one stands; with `new` it decides the place too."""
-    for new in (False, True):
-        game, plans, spots = ExplorerEnv(new=new), [], []
+    """The seed decides where in a house one stands; in a labyrinth it decides the place too."""
+    for new, game in enumerate((ExplorerEnv(), LabyrinthEnv())):
+        plans, spots = [], []
         for seed, style in ((1, "villa"), (2, "villa"), (2, "castle")):
             _, info = game.reset(seed=seed, options={"scene": {"style": style, "time": "day"}})
             plans.append(game.world.plan.ceiling)
             spots.append(tuple(info["pose"]))
-        assert np.array_equal(plans[0], plans[1]) is not new
+        assert np.array_equal(plans[0], plans[1]) != new
         assert new or not np.array_equal(plans[1], plans[2])
         assert spots[0] != spots[1]
         area = [int((each > 0).sum()) for each in plans]
@@ -83,7 +84,7 @@ def test_equal_seed_and_controls_give_equal_frames_at_every_size(here):
     """Bit-identical replay in another instance; the size of the picture never touches the walk."""
     actions = np.random.default_rng(0).uniform(-1, 1, (30, 4)).astype(np.float32)
     frames, rewards, infos = play(here, actions)
-    other, wide = ExplorerEnv(new=True), ExplorerEnv(96, 136)  # a state knows its place
+    other, wide = LabyrinthEnv(), ExplorerEnv(96, 136)  # a state knows its place
     first, _ = other.reset(seed=3, options=VILLA)
     again = play(other, actions)
     assert np.array_equal(frames, again[0]) and rewards == again[1]

@@ -19,7 +19,9 @@ HOUSE = 16  # metres they are wide
 
 
 class ExplorerEnv(Simulator):
-    """Walk through rooms, corridors and courtyards: four houses that stay as they are, or new ones without end.
+    """Walk through the rooms, corridors and courtyards of four houses.
+
+    There is one for each style; the seed says where in it one begins.
 
     ### Action space
     `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.08 m or
@@ -47,7 +49,6 @@ class ExplorerEnv(Simulator):
         height: rows of the frame, 64 to 256.
         width: columns of the frame, 64 to 256.
         render_mode: "rgb_array" or None.
-        new: a place of its own for every seed, four times as large; else one house for each style, whatever the seed.
     """
 
     control_kind = "camera"
@@ -61,20 +62,13 @@ class ExplorerEnv(Simulator):
     driver_entry = "aapt_games.explorer.wanderer:Wanderer"
     kept = ("walker", "visited", "command", "motion")
 
-    def __init__(
-        self,
-        height: int = 64,
-        width: int = 64,
-        render_mode: str | None = "rgb_array",
-        new: bool = False,
-    ):
+    def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
         super().__init__(height, width, render_mode)
-        self.new = new
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
 
     def _where(self, seed: int, scene: dict[str, str]) -> int:
-        """The style's house, unless new places are wanted."""
-        return seed if self.new else HOUSES[scene["style"]]
+        """The style's house, whatever the seed."""
+        return HOUSES[scene["style"]]
 
     def _enter(self, seed: int, scene: dict[str, str]) -> None:
         self.world = world.build(seed, scene, HOUSE if seed in HOUSES.values() else SIZE)
@@ -139,3 +133,13 @@ class ExplorerEnv(Simulator):
             "visited": len(self.visited),
             "scene": dict(self.scene),
         }
+
+
+class LabyrinthEnv(ExplorerEnv):
+    """Walk through rooms, corridors and courtyards that no one has seen before.
+
+    The explorer's game in a place of its own for every seed, four times as large.
+    """
+
+    def _where(self, seed: int, scene: dict[str, str]) -> int:
+        return seed
