@@ -100,9 +100,7 @@ class Speed:
         )
         quarter, half, most = np.percentile(times.step, (25, 50, 75))
         spread = float((most - quarter) / half)
-        return cls(
-            len(times.step), parts, rates, *peaks, spread, ran, times.ready, times.pages
-        )
+        return cls(len(times.step), parts, rates, *peaks, spread, ran, times.ready, times.pages)
 
 
 def header(subject: Subject, machine: Machine) -> str:
