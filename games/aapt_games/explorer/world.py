@@ -53,12 +53,12 @@ class World:
 def build(seed: int, attributes: dict[str, str], side: int = SIZE) -> World:
     """The place of a seed, so many metres wide; the scene changes its looks, never its plan.
 
-    The last few are kept: do not write to one.
+    Houses, which come again, are kept, of the large ones the last two: do not write to one.
     """
-    return _built(seed, attributes["style"], attributes["time"], side)
+    built = _large if side == SIZE else _house
+    return built(seed, attributes["style"], attributes["time"], side)
 
 
-@functools.lru_cache(maxsize=12)
 def _built(seed: int, style_name: str, time: str, side: int) -> World:
     """Make a place."""
     attributes = {"style": style_name, "time": time}
@@ -91,6 +91,9 @@ def _built(seed: int, style_name: str, time: str, side: int) -> World:
         looks=[drawn[t.kind, t.color] for t in stuff],
         obstacles=np.concatenate([layout.pillars, posts]),
     )
+
+
+_house, _large = functools.lru_cache(maxsize=12)(_built), functools.lru_cache(maxsize=2)(_built)
 
 
 def _hues(count: int, rng: np.random.Generator) -> list[scene.Color]:
