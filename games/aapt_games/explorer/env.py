@@ -24,8 +24,8 @@ class ExplorerEnv(Simulator):
     There is one for each style; the seed says where in it one begins.
 
     ### Action space
-    `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.08 m or
-    3.5 degrees. The control is the command: walls, pillars and the neck (30 degrees up and down) may stop some of it, a
+    `Box(-1, 1, (4,), float32)`: forward, strafe (right), yaw (right) and pitch (up), a motion per frame. 1 is 0.06 m or
+    2.5 degrees. The control is the command: walls, pillars and the neck (30 degrees up and down) may stop some of it, a
     walker slides along a wall; `info["motion"]` is what came of it, in the same units.
 
     ### Observation space

@@ -10,8 +10,8 @@ import numpy as np
 from aapt_games.explorer.plan import Plan
 
 FPS = 24
-STRIDE = 0.08  # metres per frame that a full control asks for, 1.9 m/s
-TURN = 3.5  # degrees per frame that a full control asks for, 84 a second
+STRIDE = 0.06  # metres per frame that a full control asks for, 1.4 m/s
+TURN = 2.5  # degrees per frame that a full control asks for, 60 a second
 STEEPEST = 30.0  # degrees that one can look up or down
 RADIUS = 0.3  # metres kept from walls
 

@@ -34,10 +34,10 @@ class Style:
 
 
 STYLES = {
-    "stroller": Style(pace=0.5, turn=0.2, curious=3.0, shaky=0.02),
-    "walker": Style(pace=0.75, turn=0.27, curious=4.0, shaky=0.02),
-    "runner": Style(pace=1.0, turn=0.6, curious=6.0, shaky=0.03),
-    "gazer": Style(pace=0.55, turn=0.35, curious=1.5, shaky=0.03),
+    "stroller": Style(pace=0.5, turn=0.28, curious=3.0, shaky=0.02),
+    "walker": Style(pace=0.75, turn=0.38, curious=4.0, shaky=0.02),
+    "runner": Style(pace=1.0, turn=0.75, curious=6.0, shaky=0.03),
+    "gazer": Style(pace=0.55, turn=0.5, curious=1.5, shaky=0.03),
 }
 ACTS = {  # name: (share, shortest, longest) in seconds
     "look": (5.0, 1.0, 2.5),  # about, standing or walking on
