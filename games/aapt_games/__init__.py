@@ -6,6 +6,7 @@ GAMES = {
     "doom": "aapt_games.doom:DoomEnv",
     "driving": "aapt_games.driving:DrivingEnv",
     "explorer": "aapt_games.explorer:ExplorerEnv",
+    "freedoom": "aapt_games.doom:FreedoomEnv",
     "labyrinth": "aapt_games.explorer:LabyrinthEnv",
     "puppet": "aapt_games.puppet:PuppetEnv",
 }

@@ -1,5 +1,5 @@
-"""Doom, with Freedoom's maps, through ViZDoom."""
+"""Doom through ViZDoom: small rooms to fight in, and Freedoom's maps."""
 
-from aapt_games.doom.env import DoomEnv
+from aapt_games.doom.env import DoomEnv, FreedoomEnv
 
-__all__ = ["DoomEnv"]
+__all__ = ["DoomEnv", "FreedoomEnv"]

@@ -1,4 +1,4 @@
-"""ViZDoom's `DoomGame` as a Gymnasium environment: Freedoom's maps, one tic per frame."""
+"""ViZDoom's `DoomGame` as Gymnasium environments, one tic per frame: small rooms to fight in, and Freedoom's maps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from aapt_games.game import Game
 from aapt_games.scenes import draw_scene
 
-MAPS = ("map01", "map02", "map05", "map07")  # of freedoom2.wad
 TICS = 35  # per second
-SKILL = 1  # of 1 to 5; at 3 who explores is dead after 14 seconds, at 1 after 22
+SKILL = 1  # of 1 to 5; at 3 who explores a map is dead after 14 seconds, at 1 after 22
+TURN = 2.0  # degrees per tic, 70 per second; Doom's own keys go on from 62 to 123
 BUTTONS = {
-    "turn_left": "TURN_LEFT", "turn_right": "TURN_RIGHT", "forward": "MOVE_FORWARD", "back": "MOVE_BACKWARD",
-    "step_left": "MOVE_LEFT", "step_right": "MOVE_RIGHT", "fire": "ATTACK", "use": "USE",
+    "forward": "MOVE_FORWARD", "back": "MOVE_BACKWARD", "step_left": "MOVE_LEFT", "step_right": "MOVE_RIGHT",
+    "fire": "ATTACK", "use": "USE",
 }  # fmt: skip
 VARIABLES = {
     "health": "HEALTH", "armor": "ARMOR", "ammo": "SELECTED_WEAPON_AMMO", "kills": "KILLCOUNT",
@@ -29,7 +29,16 @@ PAYS = {
     "health": 0.01,
     "ammo": 0.005,
 }  # for each one more; as much is taken for one less
-PLACES = (
+ROOMS = {
+    "arena": "defend_the_center",
+    "hall": "defend_the_line",
+    "corridor": "deadly_corridor",
+    "garden": "health_gathering",
+}  # ViZDoom's scenarios
+STROLL = 40  # tics at most, from where a room lets one in
+MAPS = ("map01", "map02", "map05", "map07")  # of freedoom2.wad
+STUNNED = 8  # tics in which who was put somewhere does nothing yet
+LYING = (
     "Bonus",
     "pack",
     "kit",
@@ -41,10 +50,13 @@ PLACES = (
 
 
 class DoomEnv(Game):
-    """Walk, shoot and open doors in Freedoom's maps, first person.
+    """Walk and shoot in four of ViZDoom's rooms, first person, with Freedoom's pictures.
+
+    A round arena with demons, a hall with imps at its far end, a corridor of soldiers, and a garden whose ground
+    poisons while medikits appear.
 
     ### Action space
-    `MultiBinary(8)`: turn left, turn right, forward, back, step left, step right, fire, use.
+    `MultiBinary(7)`: turn left, turn right, forward, back, step left, step right, fire.
 
     ### Observation space
     `Box(0, 255, (height, width, 3), uint8)`: the whole screen with its status bar, 35 frames per second.
@@ -53,11 +65,11 @@ class DoomEnv(Game):
     1 for a kill, 0.01 per point of health and 0.005 per bullet; as much is lost with them. They are in `info` too.
 
     ### Episode end
-    Terminated when the player dies or leaves the level.
+    Terminated when the player dies or reaches the end of the corridor.
 
     ### Reset options
-    `options={"scene": {"map": "map02"}}`; see `scenes`. The player stands where one of the map's things lies, looking
-    anywhere, so that all of a map is seen.
+    `options={"scene": {"room": "hall"}}`; see `scenes`. The player has walked a little from where a room lets one in,
+    and looks anywhere.
 
     Args:
         height: rows of the frame, 64 to 240.
@@ -69,12 +81,20 @@ class DoomEnv(Game):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": TICS}
-    control_names = tuple(BUTTONS)
+    control_names = (
+        "turn_left",
+        "turn_right",
+        "forward",
+        "back",
+        "step_left",
+        "step_right",
+        "fire",
+    )
     keymap = [
         (("left",), 0, 1.0), (("right",), 1, 1.0), (("up",), 2, 1.0), (("w",), 2, 1.0), (("down",), 3, 1.0),
-        (("s",), 3, 1.0), (("a",), 4, 1.0), (("d",), 5, 1.0), (("space",), 6, 1.0), (("e",), 7, 1.0),
+        (("s",), 3, 1.0), (("a",), 4, 1.0), (("d",), 5, 1.0), (("space",), 6, 1.0),
     ]  # fmt: skip
-    scenes = {"map": MAPS}
+    scenes = {"room": tuple(ROOMS)}
     driver_entry = "aapt_games.doom.explorer:Explorer"
     largest = 240
 
@@ -82,34 +102,51 @@ class DoomEnv(Game):
         super().__init__(height, width, render_mode)
         import vizdoom
 
-        self.action_space = gymnasium.spaces.MultiBinary(len(BUTTONS))
+        self.action_space = gymnasium.spaces.MultiBinary(len(self.control_names))
+        self._vizdoom = vizdoom
         # ViZDoom writes its settings somewhere
         self._folder = tempfile.TemporaryDirectory(prefix="aapt-doom-")
-        self._doom = _doom(vizdoom, max(height, width), Path(self._folder.name))
+        self._running: dict[str, Any] = {}  # file of rooms or maps -> DoomGame
 
     def _begin(self, wanted: dict[str, str]) -> None:
-        """Stand where something lies in a map, looking anywhere."""
-        rng, doom = self.np_random, self._doom
+        """Come in, walk a little, look anywhere."""
+        rng = self.np_random
         self.scene = draw_scene(self.scenes, rng) | wanted
-        doom.set_doom_map(self.scene["map"])
-        doom.set_seed(int(rng.integers(2**31)))
-        doom.new_episode()
-        found = sorted(
-            (o.position_x, o.position_y)
-            for o in doom.get_state().objects
-            if o.name.endswith(PLACES)
-        )
-        x, y = found[int(rng.integers(len(found)))]
-        doom.send_game_command(f"warp {x:.0f} {y:.0f}")
-        turn = [int(name == "turn_left") for name in BUTTONS]
-        for _ in range(2 + int(rng.integers(60))):
-            doom.make_action(turn, 1)
+        self._enter(int(rng.integers(2**31)))
+        self._place(rng)
+        self._do(turn=float(rng.integers(360)))
         self._look()
+
+    def _enter(self, seed: int) -> None:
+        """A new episode in the scene's room."""
+        self._doom = self._load(ROOMS[self.scene["room"]])
+        self._doom.set_seed(seed)
+        self._doom.new_episode()
+
+    def _place(self, rng: np.random.Generator) -> None:
+        """Walk somewhere, the same way all the time."""
+        self._do(turn=float(rng.integers(360)))
+        for _ in range(int(rng.integers(STROLL))):
+            self._do(forward=1.0)
+
+    def _load(self, scenario: str | None) -> Any:
+        """The running Doom of a scenario's file, or of Freedoom's maps."""
+        name = scenario or "maps"
+        if name not in self._running:
+            pixels, folder = max(self.height, self.width), Path(self._folder.name)
+            self._running[name] = _doom(self._vizdoom, pixels, scenario, folder / f"{name}.ini")
+        return self._running[name]
+
+    def _do(self, turn: float = 0.0, **held: float) -> None:
+        """One tic: degrees to the left, and buttons."""
+        self._doom.make_action([-turn, *(held.get(name, 0.0) for name in BUTTONS)], 1)
 
     def _advance(self, control) -> tuple[float, bool]:
         """One tic; what is more than before pays."""
         before = self.has
-        self._doom.make_action([int(a) for a in control], 1)
+        keys = dict(zip(self.control_names, map(float, control), strict=True))
+        turn = TURN * (keys.pop("turn_left") - keys.pop("turn_right"))
+        self._do(turn, **keys)
         over = self._doom.is_episode_finished()
         if not over:
             self._look()
@@ -132,20 +169,67 @@ class DoomEnv(Game):
         return self.has | {"frame": self.frame, "scene": dict(self.scene)}
 
     def close(self) -> None:
-        """End Doom's process."""
-        self._doom.close()
+        """End Doom's processes."""
+        for doom in self._running.values():
+            doom.close()
+        self._running.clear()
         self._folder.cleanup()
 
 
-def _doom(vizdoom: Any, pixels: int, folder: Path) -> Any:
+class FreedoomEnv(DoomEnv):
+    """Walk, shoot and open doors in four of Freedoom's maps, first person.
+
+    ### Action space
+    `MultiBinary(8)`: turn left, turn right, forward, back, step left, step right, fire, use.
+
+    ### Episode end
+    Terminated when the player dies or leaves the level.
+
+    ### Reset options
+    `options={"scene": {"map": "map02"}}`; see `scenes`. The player stands where one of the map's things lies, looking
+    anywhere, so that all of a map is seen.
+
+    All else as in `DoomEnv`.
+    """
+
+    control_names = (*DoomEnv.control_names, "use")
+    keymap = [*DoomEnv.keymap, (("e",), 7, 1.0)]
+    scenes = {"map": MAPS}
+
+    def _enter(self, seed: int) -> None:
+        """A new episode in the scene's map."""
+        self._doom = self._load(None)
+        self._doom.set_doom_map(self.scene["map"])
+        self._doom.set_seed(seed)
+        self._doom.new_episode()
+
+    def _place(self, rng: np.random.Generator) -> None:
+        """Stand where something lies."""
+        found = sorted(
+            (o.position_x, o.position_y)
+            for o in self._doom.get_state().objects
+            if o.name.endswith(LYING)
+        )
+        x, y = found[int(rng.integers(len(found)))]
+        self._doom.send_game_command(f"warp {x:.0f} {y:.0f}")
+        for _ in range(STUNNED):
+            self._do()
+
+
+def _doom(vizdoom: Any, pixels: int, scenario: str | None, settings: Path) -> Any:
     """A running DoomGame that draws at least `pixels` rows where it can."""
+    home = Path(vizdoom.__file__).parent
     game = vizdoom.DoomGame()
     resolution = vizdoom.ScreenResolution
     game.set_screen_resolution(resolution.RES_160X120 if pixels <= 120 else resolution.RES_320X240)
-    game.set_doom_game_path(str(Path(vizdoom.__file__).parent / "freedoom2.wad"))
-    game.set_doom_config_path(str(folder / "doom.ini"))
+    game.set_doom_game_path(str(home / "freedoom2.wad"))
+    if scenario:
+        game.set_doom_scenario_path(str(home / "scenarios" / f"{scenario}.wad"))
+    game.set_doom_config_path(str(settings))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
-    game.set_available_buttons([getattr(vizdoom.Button, name) for name in BUTTONS.values()])
+    buttons = ["TURN_LEFT_RIGHT_DELTA", *BUTTONS.values()]
+    game.set_available_buttons([getattr(vizdoom.Button, name) for name in buttons])
+    game.set_button_max_value(vizdoom.Button.TURN_LEFT_RIGHT_DELTA, 0)  # no limit
     game.set_available_game_variables(
         [getattr(vizdoom.GameVariable, name) for name in VARIABLES.values()]
     )

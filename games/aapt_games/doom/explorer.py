@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aapt_games.doom.env import BUTTONS, DoomEnv
+from aapt_games.doom.env import DoomEnv
 
 SECTORS = 9  # of the view
 VIEW = 90.0  # degrees
@@ -45,7 +45,7 @@ class Explorer:
         if left == 0:
             held = self._fight() or self._walk(has)
         self._whim = (held, max(0, self._whim[1] - 1))
-        return np.array([name in held for name in BUTTONS], np.int8)
+        return np.array([name in held for name in self.game.control_names], np.int8)
 
     def _fight(self) -> set[str]:
         """Turn to the nearest enemy in sight and shoot; nothing where there is none."""
@@ -70,7 +70,7 @@ class Explorer:
         first, last = self._trail[0], self._trail[-1]
         if len(self._trail) == 8 and np.hypot(last[0] - first[0], last[1] - first[1]) < 12:
             self._trail = []
-            if self._rng.random() < 0.5:
+            if "use" in self.game.control_names and self._rng.random() < 0.5:
                 return {"use"}
             return self._take_whim(str(self._rng.choice(["turn_left", "turn_right"])))
         scores, middle = self._scores(has), SECTORS // 2
@@ -83,7 +83,7 @@ class Explorer:
 
     def _take_whim(self, *keys: str) -> set[str]:
         """Hold some keys for a while, to no end but to be seen."""
-        drawn = keys or tuple(self._rng.choice(list(BUTTONS), size=2, replace=False))
+        drawn = keys or tuple(self._rng.choice(self.game.control_names, size=2, replace=False))
         self._whim = (set(map(str, drawn)), int(self._rng.integers(2, LONGEST_WHIM)))
         return self._whim[0]
 
