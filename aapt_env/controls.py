@@ -218,10 +218,10 @@ def batch_rows(actions: Any, control: ControlSpec, count: int, device: torch.dev
         fits = (rows == 0) | (rows == 1)
     else:
         fits = rows.abs() <= 1
-    if not bool(fits.all()):
-        raise ValueError(
-            f"actions {values.dtype} with values outside {control.action_space()}; controls are {control.names}"
-        )
+    good = fits.reshape(count, -1).all(dim=1)
+    if not bool(good.all()):
+        row = int(good.int().argmin())
+        raise ValueError(f"actions, row {row}: {control.misfit(values[row].cpu().numpy())}")
     return rows.reshape(count, control.width)
 
 

@@ -165,14 +165,14 @@ class ControlSpec:
             fits = value.shape == (self.size,) and value.dtype.kind in "fiub"
             fits = fits and bool((np.abs(value) <= 1.0).all())
         if not fits:
-            raise ValueError(self._misfit(action, value))
+            raise ValueError(self.misfit(value))
         return value.astype(np.float32).reshape(self.width)
 
-    def _misfit(self, action, value: np.ndarray) -> str:
-        """What is wrong with an action, in a line: of many numbers only what tells."""
+    def misfit(self, value: np.ndarray) -> str:
+        """What is wrong with an action outside the space, in a line: of many numbers only what tells."""
         space = self.action_space()
         if value.size <= FEW and self.size <= FEW:
-            return f"action {action!r} is outside {space}; controls are {self.names}"
+            return f"action {value!r} is outside {space}; controls are {self.names}"
         wrong = self.space == "Discrete" or value.shape != (self.size,)
         if wrong or value.dtype.kind not in "fiub":
             kind = "not numbers" if value.dtype.kind not in "fiub" else f"of shape {value.shape}"

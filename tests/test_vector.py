@@ -208,8 +208,10 @@ BAD_ACTIONS = {
     r"actions \(5, 3\) .*; expected \(5, 4\)": np.zeros((5, 3)),
     r"actions \(5, 4\) .*complex64; expected": torch.zeros(5, 4, dtype=torch.complex64),
     r"actions \(\) object": [[0, 0], [1]],
-    r"values outside MultiBinary\(4\); controls are": np.full((5, 4), 2),
-    r"float64 with values outside": np.full((5, 4), np.nan),
+    r"actions, row 3: action .* is outside MultiBinary\(4\); controls are .*left": np.diag(
+        [0, 0, 0, 2, 0]
+    )[:, :4],
+    r"actions, row 0: action array\(\[nan, .* is outside": np.full((5, 4), np.nan),
     "actions are on meta, this world is on cpu": torch.zeros(5, 4, device="meta"),
 }
 

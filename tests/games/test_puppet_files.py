@@ -81,6 +81,18 @@ def test_bad_sequences_are_named(tmp_path, kind):
         files.read(write(tmp_path, kind, POSES[:, :-1], NAMES[:-1]), 6)
 
 
+@pytest.mark.parametrize("kind", ["json", "npz", "csv"])
+def test_joints_that_are_there_twice_are_named(tmp_path, kind):
+    twice = write(tmp_path, kind, POSES[:, [0, *range(JOINTS)]], [NAMES[0], *NAMES])
+    with pytest.raises(ValueError, match="'hips( x)?' is there 2 times; expected once"):
+        files.read(twice, 6)
+
+
+def test_poses_of_complex_numbers_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="poses of type complex128; expected real numbers"):
+        files.read(write(tmp_path, "npz", POSES + 0j, NAMES), 6)
+
+
 FAR = json.dumps([[[0.0, 0.0, 0.0]] * JOINTS]).replace("0.0", "9e99", 1)
 
 

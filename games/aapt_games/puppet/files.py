@@ -93,6 +93,7 @@ def _ordered(poses: Any, joints: Any) -> np.ndarray:
     if joints is None:
         return poses
     names = [str(name) for name in joints]
+    _once(names, "joint")
     missing = [name for name in NAMES if name not in names]
     if missing:
         raise ValueError(f"joints {missing} are missing; expected {', '.join(NAMES)}")
@@ -102,6 +103,15 @@ def _ordered(poses: Any, joints: Any) -> np.ndarray:
             f"poses of shape {made.shape}; expected [T, {len(names)}, 3], as many as joints"
         )
     return made[:, [names.index(name) for name in NAMES]]
+
+
+def _once(names: list[str], what: str) -> None:
+    """Raise ValueError for a name that is there twice."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{what} {twice[0]!r} is there {names.count(twice[0])} times; expected once"
+        )
 
 
 def _json(path: Path) -> tuple[Any, float]:
@@ -115,8 +125,11 @@ def _npz(path: Path) -> tuple[Any, float]:
     with np.load(path, allow_pickle=False) as data:
         if "poses" not in data:
             raise ValueError(f"holds {sorted(data)}; expected 'poses' [T, {JOINTS}, 3] and 'fps'")
+        poses = data["poses"]
+        if poses.dtype.kind not in "fiu":
+            raise ValueError(f"poses of type {poses.dtype}; expected real numbers")
         names = data["joints"].tolist() if "joints" in data else None
-        return _ordered(data["poses"], names), float(data["fps"]) if "fps" in data else FPS
+        return _ordered(poses, names), float(data["fps"]) if "fps" in data else FPS
 
 
 def _csv(path: Path) -> tuple[np.ndarray, float]:
@@ -125,6 +138,7 @@ def _csv(path: Path) -> tuple[np.ndarray, float]:
     if len(rows) < 2:
         raise ValueError("expected a header such as 'hips x,hips y,hips z,...' and a row per pose")
     header = rows[0]
+    _once(header, "column")
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise ValueError(
