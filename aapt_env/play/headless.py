@@ -33,6 +33,7 @@ class Outcome:
     steps: Meter  # the model's time per latent
     fps: float  # frames made per second of the model's time; 0 where no step was measured
     dataset: Path | None = None
+    note: str = ""  # what a player would have been told
 
 
 def play(
@@ -89,6 +90,7 @@ def play(
         steps=steps,
         fps=session.spec.k / max(steps.seconds(50), 1e-9) if len(steps) else 0.0,
         dataset=recorder.saved[-1] if recorder is not None and recorder.saved else None,
+        note=session.setup.hands.note if session.setup.hands is not None else "",
     )
 
 
@@ -235,6 +237,8 @@ def report(outcome: Outcome, why: str, seconds: float) -> str:
     ]
     if outcome.dataset is not None:
         lines.append(f"  dataset        {outcome.dataset}")
+    if outcome.note:
+        lines.append(f"{outcome.note}.")
     lines.append(
         "For a window, run it where there is a display: on a desktop, over 'ssh -X', "
         "or under 'xvfb-run' with a VNC viewer."

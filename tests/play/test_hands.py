@@ -96,6 +96,7 @@ def test_a_file_is_replayed_without_a_window(tmp_path, capsys):
     line = f"--game puppet --real --size 64 --headless --frames 12 --pose {tmp_path}/up.json --out {tmp_path}"
     assert app.main(line.split()) == 0
     assert len(list(tmp_path.glob("*.mp4"))) == 1
+    assert "This body cannot take that pose" in capsys.readouterr().out
     assert app.main(["--game", "puppet", "--real", "--headless", "--pose", "none.json"]) == 2
     assert "no such file" in capsys.readouterr().err
     assert app.main(["--game", "driving", "--real", "--headless", "--pose", "webcam"]) == 2
