@@ -15,7 +15,13 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
-from aapt_env.train.contest import Balance, relativistic, squared_gap
+from aapt_env.train.contest import (
+    Balance,
+    miss_standing,
+    relativistic,
+    squared_gap,
+    standing,
+)
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
@@ -73,6 +79,7 @@ class Adversarial:
     anchored: int = 200
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
+    stay: float = 0.0  # weight of staying: squared error of cells that are in the real clip what they were at first
     reminded: bool = (
         False  # after a lead, the critic's first latent is the one the dream began with: who is it?
     )
@@ -121,6 +128,9 @@ class Match:
     kept: Clip | None = None  # real, for `keep`
     # [B, 1, C, h, w] that the critic is shown in the place of the first; None: the first itself
     begun: Tensor | None = None
+    stands: Tensor | None = (
+        None  # [B, 1 + T, h, w] how much of a real cell is as it began, for `stay`
+    )
 
     def learning(self, generator: Generator) -> Match:
         """The same with a fake whose graph leads to the generator."""
@@ -198,9 +208,10 @@ class AdversarialStage(Stage):
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
+        stands = standing(clip, flown)[:, cut] if c.stay else None
         return Match(
-            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun
-        )
+            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, stands
+        )  # fmt: skip
 
     def recordable(self, match: Match) -> bool:
         """But for an anchor, which is lifted step by step, and for a fake that came with its graph."""
@@ -271,6 +282,9 @@ class AdversarialStage(Stage):
         if pull > 0:
             astray = self.astray(self.begun, match).mean()
             loss, found["anchor"] = versus + pull * astray, astray.detach()
+        if match.stands is not None:
+            strayed = miss_standing(match.fake, match.real, match.stands)
+            loss, found["stay"] = loss + self.config.stay * strayed, strayed.detach()
         if self.config.heed:
             apart = self.unheeded(match)
             loss, found["heed"] = loss + self.config.heed * apart, apart.detach()

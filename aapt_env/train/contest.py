@@ -1,4 +1,4 @@
-"""What critic and generator play for: the relativistic loss, its penalties, and the balance between the two."""
+"""What critic and generator play for: the relativistic loss, its penalties, their balance, and what stands still."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from aapt_env.train.clips import Clip
+
+STANDS = 0.02  # mean square at which a cell of unit-variance latents is no longer the same
 
 
 def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
@@ -17,6 +21,26 @@ def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
 def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
     """Mean over logits of |D(x + noise) - D(x)|^2, summed over heads: approximated R1 on real, R2 on fake."""
     return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
+
+
+def standing(clip: Clip, played: Clip) -> Tensor:
+    """How much a cell is what it was in the first latent of k frames, 0 to 1: [B, 1 + T, h, w].
+
+    Args:
+        clip: real.
+        played: the same under the controls of the dream; where those are others, nothing is known to stand.
+    """
+    moved = (clip.latents - clip.latents[:, 1:2]).square().mean(dim=2)
+    same = (clip.controls == played.controls).flatten(1).all(dim=1)
+    return torch.exp(-moved / STANDS) * same[:, None, None, None]
+
+
+def miss_standing(fake: Tensor, real: Tensor, stands: Tensor) -> Tensor:
+    """Mean squared error [] of dreamt latents [B, 1 + T, C, h, w] in cells that stand: there is one right answer there.
+
+    A critic hardly minds a picture that grows a little harder at each latent; who stands still sees it grow for ever.
+    """
+    return ((fake - real).square().mean(dim=2) * stands).sum() / stands.sum().clamp(min=1.0)
 
 
 class Balance(nn.Module):
