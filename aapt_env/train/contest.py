@@ -36,7 +36,7 @@ def standing(clip: Clip, played: Clip) -> Tensor:
 
 
 def miss_standing(fake: Tensor, real: Tensor, stands: Tensor) -> Tensor:
-    """Mean squared error [] of dreamt latents [B, 1 + T, C, h, w], of cells that stand: there is one right answer there.
+    """Mean squared error [] of dreamt latents [B, 1 + T, C, h, w], of cells that stand: one answer is right there.
 
     A critic hardly minds a picture that grows a little harder at each latent; who stands still sees it grow for ever.
     """
