@@ -15,13 +15,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
-from aapt_env.train.contest import (
-    Balance,
-    miss_standing,
-    relativistic,
-    squared_gap,
-    standing,
-)
+from aapt_env.train.contest import Balance, relativistic, squared_gap, standing
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
@@ -80,6 +74,9 @@ class Adversarial:
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
     stay: float = 0.0  # weight of staying: squared error of cells that are in the real clip what they were at first
+    follow: float = (
+        0.0  # weight of following the game: squared error of all cells, where no lead came before
+    )
     reminded: bool = (
         False  # after a lead, the critic's first latent is the one the dream began with: who is it?
     )
@@ -128,9 +125,7 @@ class Match:
     kept: Clip | None = None  # real, for `keep`
     # [B, 1, C, h, w] that the critic is shown in the place of the first; None: the first itself
     begun: Tensor | None = None
-    stands: Tensor | None = (
-        None  # [B, 1 + T, h, w] how much of a real cell is as it began, for `stay`
-    )
+    held: Tensor | None = None  # [B, 1 + T, h, w] weights of being as the real clip is
 
     def learning(self, generator: Generator) -> Match:
         """The same with a fake whose graph leads to the generator."""
@@ -208,10 +203,23 @@ class AdversarialStage(Stage):
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
-        stands = standing(clip, flown)[:, cut] if c.stay else None
+        held = self.held(clip, flown, lead)[:, cut] if c.stay or c.follow else None
         return Match(
-            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, stands
+            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, held
         )  # fmt: skip
+
+    def held(self, clip: Clip, played: Clip, lead: int) -> Tensor:
+        """What being as the real clip is weighs, [B, 1 + lead + T, h, w]; nothing under other controls than its own.
+
+        A game has one answer to a control where all is in sight, for as long as the dream has not gone elsewhere; and
+        whatever happened, where nothing moved. A critic hardly minds a picture that grows a little harder at each
+        latent, and who stands still sees it grow for ever.
+        """
+        weights = self.config.stay * standing(clip.latents) + (
+            self.config.follow if lead == 0 else 0
+        )
+        same = (clip.controls == played.controls).flatten(1).all(dim=1)
+        return weights * same[:, None, None, None]
 
     def recordable(self, match: Match) -> bool:
         """But for an anchor, which is lifted step by step, and for a fake that came with its graph."""
@@ -282,9 +290,9 @@ class AdversarialStage(Stage):
         if pull > 0:
             astray = self.astray(self.begun, match).mean()
             loss, found["anchor"] = versus + pull * astray, astray.detach()
-        if match.stands is not None:
-            strayed = miss_standing(match.fake, match.real, match.stands)
-            loss, found["stay"] = loss + self.config.stay * strayed, strayed.detach()
+        if match.held is not None:
+            strayed = (match.held * (match.fake - match.real).square().mean(dim=2)).mean()
+            loss, found["held"] = loss + strayed, strayed.detach()
         if self.config.heed:
             apart = self.unheeded(match)
             loss, found["heed"] = loss + self.config.heed * apart, apart.detach()

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aapt_env.train.clips import Clip
-
 STANDS = 0.02  # mean square at which a cell of unit-variance latents is no longer the same
 
 
@@ -23,24 +21,9 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
     return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
 
 
-def standing(clip: Clip, played: Clip) -> Tensor:
-    """How much a cell is what it was in the first latent of k frames, 0 to 1: [B, 1 + T, h, w].
-
-    Args:
-        clip: real.
-        played: the same under the controls of the dream; where those are others, nothing is known to stand.
-    """
-    moved = (clip.latents - clip.latents[:, 1:2]).square().mean(dim=2)
-    same = (clip.controls == played.controls).flatten(1).all(dim=1)
-    return torch.exp(-moved / STANDS) * same[:, None, None, None]
-
-
-def miss_standing(fake: Tensor, real: Tensor, stands: Tensor) -> Tensor:
-    """Mean squared error [] of dreamt latents [B, 1 + T, C, h, w], of cells that stand: one answer is right there.
-
-    A critic hardly minds a picture that grows a little harder at each latent; who stands still sees it grow for ever.
-    """
-    return ((fake - real).square().mean(dim=2) * stands).mean()
+def standing(latents: Tensor) -> Tensor:
+    """How much a cell of [B, 1 + T, C, h, w] is what it was in the first latent of k frames: [B, 1 + T, h, w], 0 to 1."""
+    return torch.exp(-(latents - latents[:, 1:2]).square().mean(dim=2) / STANDS)
 
 
 class Balance(nn.Module):

@@ -14,7 +14,7 @@ from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.clips import Clip
-from aapt_env.train.contest import Balance, miss_standing, relativistic, squared_gap, standing
+from aapt_env.train.contest import Balance, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.loop import Run, advance
 from aapt_env.train.pilot import Pilot
@@ -295,28 +295,28 @@ def test_what_diffusion_taught_can_be_kept(stage):
     ), "noise itself"
 
 
-def test_what_stands_in_the_game_is_missed_where_it_left(stage):
-    """Cells that are as they began weigh all, others nothing, and rows under other controls neither."""
+def test_who_is_held_to_the_game_where_nothing_moves_or_all_is_known(stage):
+    """Cells that are as they began, for `stay`; all of them where no lead came before, for `follow`."""
     latents = torch.zeros(3, 5, 4, 4, 4)
     latents[:, 3:, :, :, :2] = 1.0  # the left half moves from the third latent on
     clip = Clip(latents, torch.zeros(3, 4, 1, 2), torch.zeros(3, 1, dtype=torch.int64))
     other = dataclasses.replace(clip, controls=clip.controls.clone())
     other.controls[2, 0] = 1
-    stands = standing(clip, other)
-    assert stands[:2, :3].eq(1).all() and stands[:2, 3:, :, 2:].eq(1).all()
-    assert stands[:2, 3:, :, :2].max() < 1e-6 and stands[2].eq(0).all()
-    fake = latents.clone()
-    fake[:, 4, :, :, :2] += 5  # where nothing stands
-    assert miss_standing(fake, latents, stands).item() == pytest.approx(0, abs=1e-6)
-    fake[1, 4, :, :, 2:] += 2
-    assert miss_standing(fake, latents, stands).item() == pytest.approx(4 * 8 / stands.numel())
+    held = stage(stay=2.0).held(clip, other, 0)
+    assert held[:2, :3].eq(2).all() and held[:2, 3:, :, 2:].eq(2).all()
+    assert held[:2, 3:, :, :2].max() < 1e-6 and held[2].eq(0).all()
+    both = stage(stay=2.0, follow=0.5)
+    assert both.held(clip, other, 5).equal(held)
+    assert both.held(clip, other, 0)[:2].equal(held[:2] + 0.5)
 
     made = stage(stay=2.0, leads=(0, 5))
     match = made.batch(Dice.of(0, "x", 0))
-    assert match.stands.shape == match.real[:, :, 0].shape
+    assert match.held.shape == match.real[:, :, 0].shape
     loss, found = next(made.generator_losses(match, Dice.of(0, "x", 1)))
-    assert loss.item() == pytest.approx(found["generator"].item() + 2 * found["stay"].item())
-    assert stage().batch(Dice.of(0, "x", 0)).stands is None
+    assert loss.item() == pytest.approx(found["generator"].item() + found["held"].item())
+    right = dataclasses.replace(match, fake=match.real, past=None)
+    assert next(made.generator_losses(right, Dice.of(0, "x", 1)))[1]["held"] == 0
+    assert stage().batch(Dice.of(0, "x", 0)).held is None
 
 
 def test_what_is_handed_on_lies_between_the_averages_of_two_stages(stage):
