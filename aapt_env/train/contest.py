@@ -22,7 +22,7 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
 
 
 def standing(latents: Tensor) -> Tensor:
-    """How much a cell of [B, 1 + T, C, h, w] is what it was in the first latent of k frames: [B, 1 + T, h, w], 0 to 1."""
+    """How much a cell of [B, 1 + T, C, h, w] is what the first latent of k frames has: [B, 1 + T, h, w], 0 to 1."""
     return torch.exp(-(latents - latents[:, 1:2]).square().mean(dim=2) / STANDS)
 
 
