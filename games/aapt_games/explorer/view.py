@@ -22,7 +22,7 @@ from aapt_games.explorer.world import World
 FOV = 80.0  # degrees along the longer side of the frame
 EYE = 1.6  # metres
 FINE = 96 * 96  # pixels up to which a frame is drawn at twice its size and averaged
-SOFT = 1.25  # by how many halvings their textures are coarser than they could be: distant joints do not shimmer
+SOFT = 2.25  # halvings by which their textures are coarser than they could be: thin joints shimmer unforeseeably
 NEAREST = 7  # things drawn at most
 
 
