@@ -51,7 +51,8 @@ def two_ways(env) -> list[np.ndarray]:
     if control.kind == "camera":
         turn = np.arange(width) == control.names.index("yaw")
         return [-1.0 * turn, 1.0 * turn]
-    return [np.array([1, 0, 1, 0]), np.array([0, 1, 1, 0])]
+    ahead = np.arange(width) == 2
+    return [np.eye(width)[side] + ahead for side in (0, 1)]
 
 
 def test_the_control_changes_the_picture(folder):

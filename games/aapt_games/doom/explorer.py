@@ -16,6 +16,8 @@ NEAR = 14.0  # of the depth buffer, 0 to 255: a wall ahead
 REACH = 160.0  # units it looks ahead for new ground
 AIM = 0.04  # of the screen's width: near enough to shoot
 LONGEST_WHIM = 8  # latents
+REST = 0.015  # of latents in which nothing is held: the hands are off the keys for a while
+LONGEST_REST = 60  # latents
 
 
 class Explorer:
@@ -42,6 +44,8 @@ class Explorer:
         self._visited[cell] = self._visited.get(cell, 0) + 1
         self._trail = [*self._trail[-7:], (has["x"], has["y"])]
         held, left = self._whim
+        if left == 0 and self._rng.random() < REST:
+            self._whim = held, left = set(), int(self._rng.integers(4, LONGEST_REST))
         if left == 0:
             held = self._fight() or self._walk(has)
         self._whim = (held, max(0, self._whim[1] - 1))

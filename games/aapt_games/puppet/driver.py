@@ -12,9 +12,11 @@ from aapt_games.puppet.motions import CLIPS, DANCES, RUN, UNSEEN, UPPER, WALK, C
 from aapt_games.puppet.puppeteer import EDGE, HANDLES, Puppeteer
 
 ACTS = {  # name: share of the time it is begun
-    "walk": 3.0, "run": 1.2, "idle": 1.0, "clip": 4.0, "dance": 1.6, "poses": 4.0, "gestures": 1.6,
-    "reach": 2.0, "crouch": 0.8, "freeze": 0.8,
+    "walk": 3.0, "run": 1.2, "idle": 4.0, "clip": 4.0, "dance": 1.6, "poses": 4.0, "gestures": 1.6,
+    "reach": 2.0, "crouch": 0.8, "freeze": 1.2,
 }  # fmt: skip
+STANDING = (1.0, 10.0)  # seconds: who plays often does nothing for a while
+HOLDING = (0.5, 6.0)  # seconds of a pose that is held
 ONCE = ("wave", "jump", "crouch", "fall", "cartwheel", "clap", "bow", "twirl", "flex")
 
 
@@ -77,7 +79,8 @@ class Driver:
             puppeteer.pull(joint, None)
         self.act = by_share(rng, self.acts)
         self.walk = self.run = self.low = 0.0
-        self.until = self.clock + float(rng.uniform(0.8, 2.5))
+        lasts = STANDING if self.act == "idle" else (0.8, 2.5)
+        self.until = self.clock + float(rng.uniform(*lasts))
         way = -1.0 if rng.random() < 0.5 + 0.6 * puppeteer.at[0] else 1.0
         if self.act in ("walk", "run"):
             self.walk, self.run = way * float(rng.uniform(0.6, 1)), float(self.act == "run")
@@ -111,7 +114,8 @@ class Driver:
             times.append(times[-1] + float(rng.uniform(0.25, 1.0)))
             if act == "freeze" or rng.random() < 0.3:
                 keys.append(key)
-                times.append(times[-1] + float(rng.uniform(0.3, 1.6)))
+                still = HOLDING if act == "freeze" else (0.3, 1.6)
+                times.append(times[-1] + float(rng.uniform(*still)))
         mask = UPPER if act == "gestures" else np.ones_like(UPPER)
         return Clip(times=times, keys=keys, mask=mask)
 
