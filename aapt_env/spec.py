@@ -172,7 +172,7 @@ class ControlSpec:
         """What is wrong with an action outside the space, in a line: of many numbers only what tells."""
         space = self.action_space()
         if value.size <= FEW and self.size <= FEW:
-            return f"action {value!r} is outside {space}; controls are {self.names}"
+            return f"action {value.tolist()!r} is outside {space}; controls are {self.names}"
         wrong = self.space == "Discrete" or value.shape != (self.size,)
         if wrong or value.dtype.kind not in "fiub":
             kind = "not numbers" if value.dtype.kind not in "fiub" else f"of shape {value.shape}"

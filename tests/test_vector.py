@@ -211,7 +211,7 @@ BAD_ACTIONS = {
     r"actions, row 3: action .* is outside MultiBinary\(4\); controls are .*left": np.diag(
         [0, 0, 0, 2, 0]
     )[:, :4],
-    r"actions, row 0: action array\(\[nan, .* is outside": np.full((5, 4), np.nan),
+    r"actions, row 0: action \[nan, .* is outside": np.full((5, 4), np.nan),
     "actions are on meta, this world is on cpu": torch.zeros(5, 4, device="meta"),
 }
 
