@@ -134,10 +134,11 @@ def record(
         wanted = Wanted(frames=None if episodes else frames or FRAMES, episodes=episodes)
         plan = Plan.of(writer, recipe, wanted, begun + (time_limit or float("inf")))
         before = plan.written
-        if game.startswith("gym:") and not before and not repeats(env):
-            print(f"{game}: {UNSEEDED}")
-        with _gathered(writer), player.pool(workers, recipe, writer, env) as pool:
-            _fill(plan, pool, workers, writer, _bar(game, wanted, progress))
+        with _gathered(writer):
+            if game.startswith("gym:") and not before and not repeats(env):
+                print(f"{game}: {UNSEEDED}")
+            with player.pool(workers, recipe, writer, env) as pool:
+                _fill(plan, pool, workers, writer, _bar(game, wanted, progress))
     summary = Summary.of(writer, plan, before, time.perf_counter() - begun)
     if progress:
         print(summary)

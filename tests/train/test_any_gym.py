@@ -42,11 +42,12 @@ def test_record_train_play(name, small, tmp_path, monkeypatch, capfd):
     )  # most of a short training is spent on decoding them
     game = f"gym:{name}"
     try:
-        record(game, data_dir(game), 300, max_seconds=20, progress=False)
+        record(game, data_dir(game), 300, max_seconds=4, progress=False)
     except ValueError as error:
         assert REFUSED in str(error) and "MUJOCO_GL" in str(error), error
         assert cli.main(["record", game, "--frames", "300", "--workers", "1"]) == 2
-        assert capfd.readouterr().err.count("\n") <= 3
+        said = capfd.readouterr().err
+        assert REFUSED in said and len([x for x in said.splitlines() if "WARNING" not in x]) <= 3
         return
     data = Episodes.open(data_dir(game))
     frames = np.concatenate([data.frames(i) for i in range(len(data))])
@@ -54,8 +55,8 @@ def test_record_train_play(name, small, tmp_path, monkeypatch, capfd):
     assert data.spec.control.keymap and data.fps == max(
         1, round(gym.make(name).metadata["render_fps"])
     )
-    if max(episode.length for episode in data.index) < 1 + 2 * data.spec.k:
-        with pytest.raises(ValueError, match="no episode has two latents.*--k 1"):
+    if max(data.index[i].length for i in data.split()[0]) < 1 + 2 * data.spec.k:
+        with pytest.raises(ValueError, match="no episode to train on has two latents.*--k 1"):
             train(game, small(), data=data_dir(game), out=run_dir(game), device="cpu")
         return
     train(game, small(), data=data_dir(game), out=run_dir(game), device="cpu")

@@ -323,7 +323,7 @@ def test_episodes_too_short_for_a_window(rolling, small, tmp_path):
 
     record(rolling, tmp_path / "data", 20, max_seconds=0.2, progress=False)
     with pytest.raises(
-        ValueError, match="no episode has two latents of 4 frames; record with --k 1"
+        ValueError, match="no episode to train on has two latents of 4 frames; record with --k 1"
     ):
         train(rolling, small(), data=tmp_path / "data", out=tmp_path / "run", device="cpu")
 
