@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class DoomEnv(Game):
     and looks anywhere.
 
     Args:
-        height: rows of the frame, 64 to 240.
-        width: columns of the frame, 64 to 240.
+        height: rows of the frame, 64 to 256.
+        width: columns of the frame, 64 to 256.
         render_mode: "rgb_array" or None.
 
     Raises:
@@ -96,7 +97,6 @@ class DoomEnv(Game):
     ]  # fmt: skip
     scenes = {"room": tuple(ROOMS)}
     driver_entry = "aapt_games.doom.explorer:Explorer"
-    largest = 240
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
         super().__init__(height, width, render_mode)
@@ -107,6 +107,8 @@ class DoomEnv(Game):
         # ViZDoom writes its settings somewhere
         self._folder = tempfile.TemporaryDirectory(prefix="aapt-doom-")
         self._running: dict[str, Any] = {}  # file of rooms or maps -> DoomGame
+        # a process of a pool ends without closing what it made, and Doom would go on
+        Finalize(self, _end, (self._running, self._folder), exitpriority=10)
 
     def _begin(self, wanted: dict[str, str]) -> None:
         """Come in, walk a little, look anywhere."""
@@ -170,10 +172,7 @@ class DoomEnv(Game):
 
     def close(self) -> None:
         """End Doom's processes."""
-        for doom in self._running.values():
-            doom.close()
-        self._running.clear()
-        self._folder.cleanup()
+        _end(self._running, self._folder)
 
 
 class FreedoomEnv(DoomEnv):
@@ -214,6 +213,14 @@ class FreedoomEnv(DoomEnv):
         self._doom.send_game_command(f"warp {x:.0f} {y:.0f}")
         for _ in range(STUNNED):
             self._do()
+
+
+def _end(running: dict[str, Any], folder: tempfile.TemporaryDirectory) -> None:
+    """Close what runs, then remove where it writes."""
+    for doom in running.values():
+        doom.close()
+    running.clear()
+    folder.cleanup()
 
 
 def _doom(vizdoom: Any, pixels: int, scenario: str | None, settings: Path) -> Any:
