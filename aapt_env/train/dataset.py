@@ -107,7 +107,7 @@ def _check(episodes: Episodes, data: Path, r: Recipe) -> None:
         raise ValueError(
             f"{data} has {len(episodes)} episodes; training needs 2 or more, one of them held out: record on"
         )
-    if max(episodes.index[i].length for i in episodes.split()[0]) < 1 + 2 * r.k:
+    if max(episodes.index[i].length for i in split(episodes, r.k)[0]) < 1 + 2 * r.k:
         raise ValueError(
             f"{data}: no episode to train on has two latents of {r.k} frames; record with --k 1 and train with "
             "--recipe auto, or take a game that is not over as soon"

@@ -12,6 +12,7 @@ from aapt_env.data.record import record
 from aapt_env.paths import data_dir, run_dir
 from aapt_env.play.app import main as play
 from aapt_env.train import beginnings
+from aapt_env.train.dataset import split
 from aapt_env.train.run import train
 
 KINDS = {  # id: the package that it needs beside gymnasium
@@ -55,7 +56,7 @@ def test_record_train_play(name, small, tmp_path, monkeypatch, capfd):
     assert data.spec.control.keymap and data.fps == max(
         1, round(gym.make(name).metadata["render_fps"])
     )
-    if max(data.index[i].length for i in data.split()[0]) < 1 + 2 * data.spec.k:
+    if max(data.index[i].length for i in split(data, data.spec.k)[0]) < 1 + 2 * data.spec.k:
         with pytest.raises(ValueError, match="no episode to train on has two latents.*--k 1"):
             train(game, small(), data=data_dir(game), out=run_dir(game), device="cpu")
         return
