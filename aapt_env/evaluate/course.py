@@ -154,8 +154,7 @@ class Course:
 
     def _idle(self, first: int, starts: list[Start]) -> Figures:
         spec, length = self.checkpoint.spec, self.latents(self.seconds)
-        rest = spec.control.to_row(spec.control.neutral())
-        rows = np.tile(rest, (len(starts), length, 1))
+        rows = np.repeat(rollouts.resting(spec.control, starts)[:, None], length, axis=1)
         found = self.of("dream", self._dream(first, starts, rows))
         if self.twin is not None:
             game, _, _ = rollouts.play_games(self.twin, starts, length, 0, rows)

@@ -196,6 +196,13 @@ def through_vae(
     return np.stack(out)
 
 
+def resting(control: ControlSpec, starts: list[Start]) -> np.ndarray:
+    """The controls of someone who touches nothing from each start on, [n, width]: a pose is held as it is there."""
+    neutral = control.to_row(control.neutral())
+    holds = control.kind == "pose"
+    return np.stack([s.controls[-1] if holds and len(s.controls) else neutral for s in starts])
+
+
 def variants(control: ControlSpec) -> dict[str, np.ndarray]:
     """Controls to tell apart from one start: {name: row [width]}, nothing among them, at most `VARIANTS`.
 

@@ -15,7 +15,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
-from aapt_env.train.contest import Balance, relativistic, squared_gap, standing
+from aapt_env.train.contest import Balance, near, relativistic, squared_gap, standing
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
@@ -74,9 +74,7 @@ class Adversarial:
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
     stay: float = 0.0  # weight of staying: squared error of cells that are in the real clip what they were at first
-    follow: float = (
-        0.0  # weight of following the game: squared error of all cells, where no lead came before
-    )
+    follow: float = 0.0  # weight of following the game: squared error of all cells, as far as a lead did not leave it
     reminded: bool = (
         False  # after a lead, the critic's first latent is the one the dream began with: who is it?
     )
@@ -203,21 +201,20 @@ class AdversarialStage(Stage):
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
-        held = self.held(clip, flown, lead)[:, cut] if c.stay or c.follow else None
+        held = self.held(clip, flown, fake[:, 0], lead) if c.stay or c.follow else None
         return Match(
             real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, held
         )  # fmt: skip
 
-    def held(self, clip: Clip, played: Clip, lead: int) -> Tensor:
-        """What being as the real clip is weighs, [B, 1 + lead + T, h, w]; nothing under other controls than its own.
+    def held(self, clip: Clip, played: Clip, begun: Tensor, lead: int) -> Tensor:
+        """What being as the real clip is weighs, [B, 1 + T, h, w]; nothing under other controls than its own.
 
-        A game has one answer to a control where all is in sight, for as long as the dream has not gone elsewhere; and
-        whatever happened, where nothing moved. A critic hardly minds a picture that grows a little harder at each
-        latent, and who stands still sees it grow for ever.
+        A game has one answer to a control where all is in sight, for as long as the dream, at `begun` [B, C, h, w]
+        after its lead, has not gone elsewhere; and whatever happened, where nothing moved. A critic hardly minds a
+        picture that grows a little harder at each latent, and who stands still sees it grow for ever.
         """
-        weights = self.config.stay * standing(clip.latents) + (
-            self.config.follow if lead == 0 else 0
-        )
+        there = near(begun.float(), clip.latents[:, lead])[:, None, None, None]
+        weights = self.config.stay * standing(clip.latents)[:, lead:] + self.config.follow * there
         same = (clip.controls == played.controls).flatten(1).all(dim=1)
         return weights * same[:, None, None, None]
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STANDS = 0.02  # mean square at which a cell of unit-variance latents is no longer the same
+NEAR = 0.3  # mean square at which a dream is no longer where the game is
 
 
 def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
@@ -24,6 +25,11 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
 def standing(latents: Tensor) -> Tensor:
     """How much a cell of [B, 1 + T, C, h, w] is what the first latent of k frames has: [B, 1 + T, h, w], 0 to 1."""
     return torch.exp(-(latents - latents[:, 1:2]).square().mean(dim=2) / STANDS)
+
+
+def near(dreamt: Tensor, real: Tensor) -> Tensor:
+    """How much a dream is still where the game is, by one latent of each [B, C, h, w]: [B], 1 where they are equal."""
+    return torch.exp(-(dreamt - real).square().flatten(1).mean(dim=1) / NEAR)
 
 
 class Balance(nn.Module):

@@ -56,3 +56,16 @@ def test_variants_tell_every_control_apart():
         "wheel": 1,
         "wheel-": -1,
     }
+
+
+def test_hands_at_rest_hold_a_pose_and_press_no_key():
+    last = np.float32([[0.5, -0.5], [0.25, 0.75]])
+    picture = np.zeros((1, 64, 64, 3), np.uint8)
+    starts = [Start(frames=picture, controls=last, seed=0, scene={})]
+    names = ("hand x", "hand y")
+    pose = ControlSpec(kind="pose", space="Box", size=2, names=names, rest=(0.0, 1.0))
+    assert rollouts.resting(pose, starts).tolist() == [[0.25, 0.75]]
+    fresh = [Start(frames=picture, controls=last[:0], seed=0, scene={})]
+    assert rollouts.resting(pose, fresh).tolist() == [[0.0, 1.0]]
+    keys = ControlSpec(kind="vector", space="Box", size=2, names=names)
+    assert rollouts.resting(keys, starts).tolist() == [[0.0, 0.0]]
