@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from numbers import Integral
 from typing import Any
 
 import gymnasium
@@ -33,9 +34,9 @@ class Game(gymnasium.Env):
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
         low, high = self.smallest, self.largest
-        if not (low <= height <= high and low <= width <= high):
+        if not all(isinstance(n, Integral) and low <= n <= high for n in (height, width)):
             raise ValueError(
-                f"height and width must be {low} to {high} pixels, got {height} x {width}"
+                f"height and width must be {low} to {high} pixels, got {height!r} x {width!r}"
             )
         self.height, self.width, self.render_mode = height, width, render_mode
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)

@@ -2,6 +2,7 @@
 
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -105,3 +106,13 @@ def test_rewards_are_kills_health_and_ammo(doom):
     )
     assert paid == pytest.approx(owed, abs=1e-6)
     assert len(cells) > 1 or info["kills"] > first["kills"]
+
+
+def test_a_game_that_was_closed_says_so_and_a_fist_has_no_bullets():
+    pytest.importorskip("vizdoom")
+    env = games.make_game("doom", 64, 64)
+    _, info = env.reset(seed=1, options={"scene": {"room": "garden"}})
+    assert info["ammo"] == 0
+    env.close()
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(np.zeros(7, np.int8))
