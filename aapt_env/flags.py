@@ -43,6 +43,21 @@ def parse_seconds(text: str) -> float:
     return total
 
 
+def parse_scene(words: tuple[str, ...]) -> dict[str, str]:
+    """("time=night", "weather=rain") -> {"time": "night", "weather": "rain"}.
+
+    Raises:
+        ValueError: a word that is not NAME=VALUE.
+    """
+    scene = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--scene {word!r}: expected NAME=VALUE such as time=night")
+        scene[name] = value
+    return scene
+
+
 def _read_by(parse: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec:
     """Tell tyro to read one word with `parse`; its ValueError becomes the message under the flag."""
     return PrimitiveConstructorSpec(

@@ -40,6 +40,9 @@ class Recipe:
     max_seconds: float  # of one episode
     checkpoint: str | None = None  # hash of the dream's; of a game, none
     with_latents: bool = False  # a dream's, beside its frames
+    scene: dict[str, str] | None = (
+        None  # attributes that are the same in all episodes; the seed draws the rest
+    )
 
     def __post_init__(self):
         if self.with_latents and self.checkpoint is None:
@@ -55,6 +58,11 @@ class Recipe:
     def latents(self, spec: WorldSpec) -> int:
         """Latents an episode has at most."""
         return max(1, int(self.max_seconds * spec.frame_fps) // self.k)
+
+
+def options(scene: dict[str, str] | None) -> dict | None:
+    """Options of a reset into a scene; None where nothing is asked for, as games without options want it."""
+    return {"scene": dict(scene)} if scene else None
 
 
 class Halted(Exception):
@@ -95,7 +103,7 @@ class Player:
         control = self.writer.spec.control
         with asking(name, control):
             policy = policies.load(name, env)(policy_seed)
-        obs, info = env.reset(seed=game_seed)
+        obs, info = env.reset(seed=game_seed, options=options(self.recipe.scene))
         extras = {"game": self.recipe.game, "policy_seed": policy_seed, **told_of_dream(env, info)}
         scene, k = info.get("scene", {}), self.recipe.k
         with asking(name, control):

@@ -87,6 +87,7 @@ def record(
     progress: bool = True,
     episodes: int | None = None,
     latents: bool = False,
+    scene: dict[str, str] | None = None,
 ) -> Summary:
     """Record a game or a dream until the dataset has `frames` frames, or `episodes` episodes.
 
@@ -111,6 +112,7 @@ def record(
         progress: show a bar in frames and a line at the end.
         episodes: in all, instead of `frames`.
         latents: of a dream, keep its latents beside its frames.
+        scene: attributes of the game's scenes that all episodes have; the seed draws the others.
 
     Returns:
         What is in the dataset now, and what this call added.
@@ -125,10 +127,16 @@ def record(
     with contextlib.closing(make_held(game, height, width, k)) as env:
         spec = world_spec(env, game, k)
         spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
+        for name, value in (scene or {}).items():
+            if value not in spec.scenes.get(name, ()):
+                raise ValueError(
+                    f"scene {name}={value}: {game} has {dict(spec.scenes) or 'no scenes'}"
+                )
         recipe = player.Recipe(
             game=game, height=spec.height, width=spec.width, k=k, policy=policies.resolve(policy, env),
             seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
             checkpoint=getattr(env.unwrapped, "checkpoint_hash", None), with_latents=latents,
+            scene=scene or None,
         )  # fmt: skip
         writer = EpisodeWriter(out, spec, recipe=recipe.to_dict(), gather_every=0)
         wanted = Wanted(frames=None if episodes else frames or FRAMES, episodes=episodes)

@@ -18,7 +18,7 @@ import numpy as np
 from aapt_env import games
 from aapt_env.data import video
 from aapt_env.data.episodes import Episode, Episodes, read_digested
-from aapt_env.data.player import paid
+from aapt_env.data.player import options, paid
 from aapt_env.spec import ControlSpec
 
 LIKE = 40.0  # dB between a frame and its video above which they count as equal where there are no digests
@@ -189,7 +189,8 @@ def _first_difference(env: gym.Env, episodes: Episodes, i: int) -> Difference | 
     """Play an episode until it leaves the recording, or to its end."""
     episode, control, k = episodes.index[i], episodes.spec.control, episodes.spec.k
     rows, stored = episodes.controls(i), Stored(episodes, i)
-    _, info = env.reset(seed=episode.seed)
+    assert isinstance(episodes.recipe, dict)
+    _, info = env.reset(seed=episode.seed, options=options(episodes.recipe.get("scene")))
     found = stored.frames(0, info["frames"][-1:])
     for first in range(1, episode.length, k):
         if found is not None:

@@ -14,6 +14,7 @@ import gymnasium as gym
 import tyro
 from tyro.conf import arg
 
+from aapt_env import flags
 from aapt_env.fast import Fast
 from aapt_env.flags import sentence, unless
 from aapt_env.play import opening, window
@@ -85,7 +86,7 @@ class Play:
             checkpoint=self.checkpoint,
             device=self.device,
             fast=Fast(way=self.fast, kernels=self.kernels, weights=self.weights, cache=self.cache),
-            scene=opening.parse_scene(self.scene),
+            scene=flags.parse_scene(self.scene),
             start=self.start,
             size=self.size,
             keys=self.keys,

@@ -47,21 +47,6 @@ class Wanted:
         return self.game.removeprefix("dream:")
 
 
-def parse_scene(words: tuple[str, ...]) -> dict[str, str]:
-    """("time=night", "weather=rain") -> {"time": "night", "weather": "rain"}.
-
-    Raises:
-        ValueError: a word that is not NAME=VALUE.
-    """
-    scene = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"--scene {word!r}: expected NAME=VALUE such as time=night")
-        scene[name] = value
-    return scene
-
-
 def check(wanted: Wanted) -> None:
     """Find what can be found wrong without loading anything.
 

@@ -57,6 +57,8 @@ class Record:
     """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
     latents: bool = False
     """Keep a dream's latents beside its frames."""
+    scene: Annotated[tuple[str, ...], unless("as the seed draws it", "NAME=VALUE")] = ()
+    """Only in such places: style=villa time=day. `aapt games` has the words of each game."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""
@@ -81,6 +83,7 @@ class Record:
             keys=self.keys,
             episodes=self.episodes,
             latents=self.latents,
+            scene=flags.parse_scene(self.scene),
         )
 
 

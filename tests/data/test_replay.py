@@ -199,3 +199,17 @@ def test_a_game_that_is_another_now(record_colour):
     alter_json(out / files.DATASET, lambda head: head["spec"]["control"].update(size=7, names=[]))
     with pytest.raises(ValueError, match="another control size now, 4, and had 7"):
         found(out, game=COLOUR)
+
+
+def test_only_such_places_are_recorded_and_played_again(tmp_path):
+    night = {"time": "night"}
+    made = record(
+        "driving", tmp_path / "night", episodes=3, max_seconds=1, scene=night, progress=False
+    )
+    told = Episodes.open(made.path).index
+    assert {e.scene["time"] for e in told} == {"night"} and len({e.seed for e in told}) == 3
+    assert all(v.difference is None for v in replay(made.path))
+    with pytest.raises(ValueError, match="scene time=noon: driving has .*'night'"):
+        record("driving", tmp_path / "noon", episodes=1, scene={"time": "noon"}, progress=False)
+    with pytest.raises(ValueError, match="scene"):
+        record("driving", tmp_path / "night", episodes=4, max_seconds=1, progress=False)

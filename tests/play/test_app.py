@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from aapt_env import flags
 from aapt_env.data import Episodes, files
 from aapt_env.play import app, opening, window
 from aapt_env.play.script import KeyScript
@@ -156,7 +157,7 @@ def test_help_teaches_and_names_no_types(capsys):
 
 
 def test_scene_words_and_starts(spec):
-    assert opening.parse_scene(("a=b", "c=d")) == {"a": "b", "c": "d"}
+    assert flags.parse_scene(("a=b", "c=d")) == {"a": "b", "c": "d"}
     with pytest.raises(ValueError, match="number of a start, or an image"):
         opening._start("nowhere.png", spec)
     assert opening._start("12", spec) == 12
