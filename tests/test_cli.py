@@ -72,13 +72,14 @@ def test_bad_durations_say_what_is_expected(text):
 
 def test_record_passes_every_flag_on(calls):
     line = "record driving --frames 200k --workers 3 --out d --policy expert --seed 7"
-    line += " --size 128 --k 2 --time-limit 9m --max-seconds 30"
+    line += " --size 128 --k 2 --time-limit 9m --max-seconds 30 --scene time=night"
     assert cli.main(line.split()) == 0
     expected = dict(
         game="driving", frames=200_000, workers=3, out=Path("d"), policy="expert", seed=7
     )
     expected |= dict(height=128, width=128, k=2, max_seconds=30.0, time_limit=540.0, keys=None)
-    assert calls == [("record", expected | dict(episodes=None, latents=False))]
+    expected |= dict(episodes=None, latents=False, scene={"time": "night"})
+    assert calls == [("record", expected)]
 
 
 def test_record_defaults(calls):
