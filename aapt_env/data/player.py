@@ -40,9 +40,7 @@ class Recipe:
     max_seconds: float  # of one episode
     checkpoint: str | None = None  # hash of the dream's; of a game, none
     with_latents: bool = False  # a dream's, beside its frames
-    scene: dict[str, str] | None = (
-        None  # attributes that are the same in all episodes; the seed draws the rest
-    )
+    scene: dict[str, str] | None = None  # what all episodes have; the seed draws the rest
 
     def __post_init__(self):
         if self.with_latents and self.checkpoint is None:

@@ -58,7 +58,7 @@ class Record:
     latents: bool = False
     """Keep a dream's latents beside its frames."""
     scene: Annotated[tuple[str, ...], unless("as the seed draws it", "NAME=VALUE")] = ()
-    """Only in such places: style=villa time=day. `aapt games` has the words of each game."""
+    """Only in such places: style=villa time=day. A word that the game does not have is answered with those it has."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""

@@ -160,7 +160,6 @@ class DoomEnv(Game):
         """Take the screen, and what the explorer sees: depth and things."""
         state = self._doom.get_state()
         self.has = dict(zip(VARIABLES, map(float, state.game_variables), strict=True))
-        self.has["ammo"] = max(0.0, self.has["ammo"])  # of a fist it is -1
         self.depth, self.things = state.depth_buffer.copy(), list(state.labels)
         size = (self.width, self.height)
         self.screen = cv2.resize(state.screen_buffer, size, interpolation=cv2.INTER_AREA)
@@ -169,7 +168,8 @@ class DoomEnv(Game):
         return self.screen
 
     def _info(self) -> dict[str, Any]:
-        return self.has | {"frame": self.frame, "scene": dict(self.scene)}
+        ammo = max(0.0, self.has["ammo"])  # of a fist it is -1
+        return self.has | {"ammo": ammo, "frame": self.frame, "scene": dict(self.scene)}
 
     def close(self) -> None:
         """End Doom's processes; there is no reset after it."""
