@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aapt_env.checkpoint import read_config
 
-STAGES = ("diffusion", "consistency", "adversarial", "long")
+STAGES = ("diffusion", "consistency", "follow", "adversarial", "long")
 ROWS = {
     "twin_psnr": "twin PSNR (dB, higher is better)",
     "twin_ssim": "twin SSIM",

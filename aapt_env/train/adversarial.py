@@ -15,7 +15,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
 from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
-from aapt_env.train.contest import Balance, near, relativistic, squared_gap, standing
+from aapt_env.train.contest import Balance, held, relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import teacher_forced
 from aapt_env.train.dream import Dreamer
@@ -47,7 +47,9 @@ class Adversarial:
 
     share: float
     steps: int | None = None
-    begin: str = "consistency"  # the stage whose weights the generator begins with, or diffusion
+    begin: str = (
+        "consistency"  # the stage whose weights the generator begins with: or diffusion, follow
+    )
     batch: int = 12
     length: int = 14  # latents that the critic judges, at most W + 2
     leads: tuple[int, ...] = (0,)  # latents dreamt before them; one of these per step
@@ -74,7 +76,9 @@ class Adversarial:
     keep: float = 0.0  # weight of what diffusion taught: squared error of one pass over real latents, at t = 1
     heed: float = 0.0  # weight of what diffusion would do: distance from its mean, given the generator's own past
     stay: float = 0.0  # weight of staying: squared error of cells that are in the real clip what they were at first
-    follow: float = 0.0  # weight of following the game: squared error of all cells, as far as a lead did not leave it
+    follow: float = (
+        0.0  # weight of following the game: squared error of cells that nearly show what it does
+    )
     reminded: bool = (
         False  # after a lead, the critic's first latent is the one the dream began with: who is it?
     )
@@ -90,8 +94,8 @@ class Adversarial:
     def __post_init__(self):
         object.__setattr__(self, "leads", tuple(self.leads))
         object.__setattr__(self, "heads", tuple(self.heads))
-        if self.begin not in ("consistency", "diffusion"):
-            raise ValueError(f"begin {self.begin!r}; expected consistency or diffusion")
+        if self.begin not in ("diffusion", "consistency", "follow"):
+            raise ValueError(f"begin {self.begin!r}; expected diffusion, consistency or follow")
         if not 0 <= self.piloted <= 1:
             raise ValueError(f"piloted {self.piloted}; expected 0 to 1")
         if not 0 <= self.blend < 1:
@@ -201,21 +205,15 @@ class AdversarialStage(Stage):
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
-        held = self.held(clip, flown, fake[:, 0], lead) if c.stay or c.follow else None
+        held = self.held(clip, flown, fake.detach(), lead) if c.stay or c.follow else None
         return Match(
             real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, held
         )  # fmt: skip
 
-    def held(self, clip: Clip, played: Clip, begun: Tensor, lead: int) -> Tensor:
-        """What being as the real clip is weighs, [B, 1 + T, h, w]; nothing under other controls than its own.
-
-        A game has one answer to a control where all is in sight, for as long as the dream, at `begun` [B, C, h, w]
-        after its lead, has not gone elsewhere; and whatever happened, where nothing moved. A critic hardly minds a
-        picture that grows a little harder at each latent, and who stands still sees it grow for ever.
-        """
-        there = near(begun.float(), clip.latents[:, lead])[:, None, None, None]
-        weights = self.config.stay * standing(clip.latents)[:, lead:] + self.config.follow * there
-        same = (clip.controls == played.controls).flatten(1).all(dim=1)
+    def held(self, clip: Clip, played: Clip, fake: Tensor, lead: int) -> Tensor:
+        """What being as the real clip is weighs, [B, 1 + T, h, w]; nothing under other controls than its own."""
+        c, same = self.config, (clip.controls == played.controls).flatten(1).all(dim=1)
+        weights = held(fake.float(), clip.latents[:, lead:], clip.latents[:, 1:2], c.stay, c.follow)
         return weights * same[:, None, None, None]
 
     def recordable(self, match: Match) -> bool:

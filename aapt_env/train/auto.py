@@ -119,7 +119,11 @@ def recipe_of(mark: Path) -> Recipe:
     try:
         data = dict(json.loads(mark.read_text())["recipe"])
         kinds = {stage: type(getattr(cpu(), stage)) for stage in STAGES}
-        settings = {stage: strict(kind, data[stage], stage) for stage, kind in kinds.items()}
+        settings = {
+            stage: strict(kind, data[stage], stage)
+            for stage, kind in kinds.items()
+            if stage in data
+        }
         return strict(Recipe, data | settings, str(mark))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{mark} is damaged ({error!r}); choose another --out") from error
@@ -213,7 +217,7 @@ def _lines(
         + (f", about {recording / 60:.0f} min to record" if recording else ", there already"),
     ]
     worst = 1e9
-    for stage in STAGES:
+    for stage in recipe.planned:
         share = getattr(recipe, stage).share * recipe.budget
         line = f"{stage:<12}{share / 60:5.1f} min"
         if stage in NEEDS:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STANDS = 0.02  # mean square at which a cell of unit-variance latents is no longer the same
-NEAR = 0.3  # mean square at which a dream is no longer where the game is
+NEAR = 0.3  # mean square at which a dream's cell no longer shows what the game does
 
 
 def relativistic(fake: dict[str, Tensor], real: dict[str, Tensor]) -> Tensor:
@@ -22,14 +22,32 @@ def squared_gap(moved: dict[str, Tensor], still: dict[str, Tensor]) -> Tensor:
     return torch.stack([(moved[h] - still[h]).square().mean() for h in moved]).sum()
 
 
-def standing(latents: Tensor) -> Tensor:
-    """How much a cell of [B, 1 + T, C, h, w] is what the first latent of k frames has: [B, 1 + T, h, w], 0 to 1."""
-    return torch.exp(-(latents - latents[:, 1:2]).square().mean(dim=2) / STANDS)
+def standing(latents: Tensor, begun: Tensor) -> Tensor:
+    """How much a cell of [B, T, C, h, w] is what it is in `begun`, [B, 1, C, h, w]: [B, T, h, w], 0 to 1."""
+    return torch.exp(-(latents - begun).square().mean(dim=2) / STANDS)
 
 
 def near(dreamt: Tensor, real: Tensor) -> Tensor:
-    """How much a dream is still where the game is, by one latent of each [B, C, h, w]: [B], 1 where they are equal."""
-    return torch.exp(-(dreamt - real).square().flatten(1).mean(dim=1) / NEAR)
+    """How much a cell of a dream [B, T, C, h, w] is still what the game shows: [B, T, h, w], 1 where they are equal."""
+    return torch.exp(-(dreamt - real).square().mean(dim=2) / NEAR)
+
+
+def held(dreamt: Tensor, real: Tensor, begun: Tensor, stay: float, follow: float) -> Tensor:
+    """What being as the game is weighs in each cell of a dream under the game's own controls: [B, T, h, w].
+
+    A game has one answer to a control where all is in sight, and a cell that shows nearly that is to show it
+    (`follow`); one that shows something else is left to the critic: the mean of all that could be there is grey. And
+    whatever happened, what stands still is to stay (`stay`): a critic hardly minds a picture that grows a little harder
+    at each latent, and who stands still sees it grow for ever.
+
+    Args:
+        dreamt: [B, T, C, h, w].
+        real: the same shape.
+        begun: [B, 1, C, h, w], the clip's first latent of k frames.
+        stay: weight of cells of `real` that are what they were in `begun`.
+        follow: weight of cells that are near.
+    """
+    return stay * standing(real, begun) + follow * near(dreamt, real)
 
 
 class Balance(nn.Module):

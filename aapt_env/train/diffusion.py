@@ -13,7 +13,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.dream import Dreamer
-from aapt_env.train.optim import adam, average
+from aapt_env.train.optim import adam, average, optimizer
 from aapt_env.train.stage import Losses, Stage, Turn
 
 
@@ -62,6 +62,7 @@ class Diffusion:
     batch: int = 32
     length: int = 14  # latents per clip, at most W + 2
     lr: float = 5e-4
+    optimizer: str = "adam"  # or muon
     weight_decay: float = 0.01
     shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
     smudge: float = 0.3  # the most noise on recycled latents, as a deviation; the paper has none
@@ -78,8 +79,8 @@ class DiffusionStage(Stage):
         super().__init__(name="diffusion", modules={"generator": generator, "ema": ema})
         self.config, self.generator, self.ema = config, generator, ema
         self.train, self.dreamer = train, dreamer
-        optimizer = adam(generator, config.lr, (0.9, 0.98), config.weight_decay)
-        self.turns = [Turn("generator", (generator,), optimizer, self.losses)]
+        mover = optimizer(config.optimizer, generator, config.lr, (0.9, 0.98), config.weight_decay)
+        self.turns = [Turn("generator", (generator,), mover, self.losses)]
 
     def batch(self, dice: Dice) -> Clip:
         """Windows of latents."""

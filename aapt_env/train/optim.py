@@ -1,14 +1,17 @@
-"""How weights move: by Adam; and their moving average, which plays."""
+"""How weights move: by Adam, or the matrices of the blocks by Muon; and their moving average, which plays."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+OPTIMIZERS = ("adam", "muon")
 
 
 def adam(
     module: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999), decay: float = 0.01
-) -> torch.optim.AdamW:
+) -> AdamW:
     """AdamW over all of a module's parameters, one fused kernel per step.
 
     Args:
@@ -17,9 +20,55 @@ def adam(
         betas: of the running means of gradients and of their squares.
         decay: weight decay.
     """
-    return torch.optim.AdamW(
-        module.parameters(), lr=lr, betas=betas, weight_decay=decay, fused=True
-    )
+    return AdamW(module.parameters(), lr=lr, betas=betas, weight_decay=decay, fused=True)
+
+
+class Mixed(Optimizer):
+    """Several optimizers, each with parameters of its own, as one: one list of groups, one state, one step."""
+
+    def __init__(self, *parts: Optimizer):
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Give the parts their groups and the state, which loading makes anew."""
+        groups = iter(self.param_groups)
+        for part in self.parts:
+            part.param_groups, part.state = [next(groups) for _ in part.param_groups], self.state
+
+    def load_state_dict(self, state_dict) -> None:
+        """As any optimizer's."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def step(self, closure=None) -> None:
+        """One step of each."""
+        for part in self.parts:
+            part.step()
+
+
+def muon(
+    module: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999), decay: float = 0.01
+) -> Mixed:
+    """Muon over the matrices of a trunk's blocks, in steps as long as Adam's (Jordan et al. 2024); AdamW over the rest."""
+    inner = {
+        id(p): p for n, p in module.named_parameters() if ".blocks." in n and n.endswith(".weight") and p.ndim == 2
+    }  # fmt: skip
+    if not inner:
+        raise ValueError(f"{type(module).__name__} has no blocks with matrices for Muon; use adam")
+    rest = [p for p in module.parameters() if id(p) not in inner]
+    hidden = Muon(inner.values(), lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    return Mixed(hidden, AdamW(rest, lr=lr, betas=betas, weight_decay=decay, fused=True))
+
+
+def optimizer(
+    kind: str, module: nn.Module, lr: float, betas: tuple[float, float], decay: float = 0.01
+) -> Optimizer:
+    """One of OPTIMIZERS by its name. Raises ValueError: an unknown one."""
+    if kind not in OPTIMIZERS:
+        raise ValueError(f"optimizer {kind!r}; expected {' or '.join(OPTIMIZERS)}")
+    return {"adam": adam, "muon": muon}[kind](module, lr, betas, decay)
 
 
 @torch.no_grad()

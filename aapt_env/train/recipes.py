@@ -13,6 +13,7 @@ from aapt_env.spec import WorldSpec
 from aapt_env.train.adversarial import Adversarial
 from aapt_env.train.autoencode import Autoencode
 from aapt_env.train.diffusion import Consistency, Diffusion
+from aapt_env.train.follow import Follow
 from aapt_env.train.imitate import Imitate
 from aapt_env.train.outcome import Outcome
 from aapt_env.train.polish import Polish
@@ -22,6 +23,7 @@ STAGES = (
     "polish",  # needs frames only, as the one before it: they are decoded once for both
     "diffusion",
     "consistency",
+    "follow",
     "adversarial",
     "long",
     "outcome",
@@ -55,6 +57,7 @@ class Recipe:
     autoencode: Autoencode
     diffusion: Diffusion
     consistency: Consistency
+    follow: Follow = Follow(share=0.0)
     adversarial: Adversarial
     long: Adversarial
     polish: Polish
@@ -111,7 +114,8 @@ def smoke() -> Recipe:
         window=4,
         autoencode=Autoencode(share=0.25, steps=3, batch=2, latents=2),
         diffusion=Diffusion(share=0.25, steps=3, batch=4, length=6),
-        consistency=Consistency(share=0.25, steps=3, batch=4, length=6),
+        consistency=Consistency(share=0.2, steps=3, batch=4, length=6),
+        follow=Follow(share=0.05, steps=3, batch=2, length=6, leads=(0, 6), overlap=2, given=3),
         adversarial=Adversarial(share=0.1, steps=3, batch=2, length=6, given=3),
         long=Adversarial(share=0.05, steps=3, batch=2, length=6, leads=(0, 6), overlap=2, given=3),
         polish=Polish(share=0.03, steps=3, batch=2, latents=2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -28,13 +29,14 @@ from aapt_env.train.diffusion import ConsistencyStage, DiffusionStage
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.encode import encode_all
 from aapt_env.train.folder import RunFolder
+from aapt_env.train.follow import FollowStage
 from aapt_env.train.imitate import ImitateStage
 from aapt_env.train.outcome import OutcomeStage
 from aapt_env.train.pilot import Pilot
 from aapt_env.train.polish import PolishStage
 from aapt_env.train.recipes import STAGES, Recipe, recipe
 
-GENERATED = STAGES[2:6]  # stages whose weights can play
+GENERATED = STAGES[2:7]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
 
 
@@ -93,7 +95,8 @@ class Training:
             return made
         theirs = checkpoint.read(self.origin).generator
         shapes, wanted = ({n: v.shape for n, v in g.state_dict().items()} for g in (theirs, made))
-        if theirs.config == made.config and shapes == wanted:
+        alike = replace(theirs.config, window=made.config.window) == made.config
+        if alike and shapes == wanted:  # a longer memory has no weights of its own
             made.load_state_dict(theirs.state_dict())
         else:
             print(f"the generator in {self.origin} is of other sizes; a new one is trained")
@@ -162,6 +165,11 @@ class Training:
         if name == "consistency":
             student, teacher = self.generator("diffusion"), self.generator("diffusion")
             return ConsistencyStage(r.consistency, student, teacher, self.clips, self.dreamer)
+        if name == "follow":
+            begun = self.generator(r.follow.begin)
+            made = FollowStage(r.follow, begun, self.clips, self.dreamer, self.plain)
+            self.hasten(made.generator)
+            return made
         if name == "outcome":
             torch.manual_seed(self.folder.seed + 4)
             rest = self.generator(self.last_generated()), self.clips, self.held

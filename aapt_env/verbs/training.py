@@ -27,7 +27,7 @@ class Train:
     (128x128, the same), auto (measures this machine for a minute and picks what fits --budget), or module:function,
     one of yours."""
     stage: Annotated[str | None, unless("the recipe's, in turn", "STAGE")] = None
-    """Only this one: autoencode, diffusion, consistency, adversarial, long, polish, outcome or imitate."""
+    """Only this one: autoencode, polish, diffusion, consistency, follow, adversarial, long, outcome or imitate."""
     budget: Annotated[MaybeSeconds, unless("the recipe's", "TIME")] = None
     """Time for the whole training, shared out over the stages: 25m, 2h, 1h30m."""
     time_limit: Annotated[MaybeSeconds, unless("no limit", "TIME")] = None

@@ -62,6 +62,7 @@ def small():
             autoencode=dataclasses.replace(recipe.autoencode, steps=2),
             diffusion=dataclasses.replace(recipe.diffusion, steps=2),
             consistency=dataclasses.replace(recipe.consistency, steps=2),
+            follow=dataclasses.replace(recipe.follow, steps=2, length=4, leads=(0, 4)),
             adversarial=dataclasses.replace(recipe.adversarial, steps=2, length=4),
             long=long,
             polish=dataclasses.replace(recipe.polish, steps=2),

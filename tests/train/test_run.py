@@ -5,6 +5,7 @@ import errno
 import json
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import gymnasium as gym
@@ -79,14 +80,18 @@ def test_the_checkpoint_is_the_last_generator_and_says_how_it_came_about(trained
         assert torch.equal(value, state[f"module/ema/{name}"].bfloat16().float()), name
 
 
+@pytest.mark.parametrize("window", [4, 6])
 def test_a_run_begins_with_the_networks_of_another_world(
-    trained, rolling, dataset, small, tmp_path
+    window, trained, rolling, dataset, small, tmp_path
 ):
-    """The VAE as it is, where its stage is left out; the generator where it is as large, a new one where not."""
+    """The VAE as it is, where its stage is left out; the generator where it is as large, with a memory of any length."""
     theirs = checkpoint.read(trained / "checkpoint")
+    assert theirs.generator.config.window == 4
+    small = partial(dataclasses.replace, small(), window=window)
     settings = dict(data=dataset, device="cpu", begin_with=trained)
     train(rolling, small(), stage="diffusion", out=tmp_path / "run", **settings)
     made = checkpoint.read(tmp_path / "run/checkpoint")
+    assert made.generator.config.window == window
     assert same(made.vae.state_dict(), theirs.vae.state_dict())
     for name, value in weights(tmp_path / "run", "diffusion").items():
         if name.startswith("module/generator/"):
@@ -215,7 +220,7 @@ def test_one_stage_over_again_forgets_what_was_built_upon_it(again, trained, cap
     out, go = again
     longer = small(diffusion=dataclasses.replace(small().diffusion, steps=3))
     go(stage="diffusion", recipe=longer)
-    assert "forgotten: diffusion, consistency, adversarial, long" in capsys.readouterr().out
+    assert "forgotten: diffusion, consistency, follow, adversarial, long" in capsys.readouterr().out
     assert stage_of(out) == "diffusion"
     assert not (out / "adversarial" / HOME).is_file() and (out / "imitate" / HOME).is_file()
     assert same(weights(trained, "autoencode"), weights(out, "autoencode"))
