@@ -33,9 +33,8 @@ class Follow:
     given: int = 5  # the dream begins with 1 ... given real latents
     lr: float = 3e-4
     optimizer: str = "adam"  # or muon
-    stay: float = (
-        0.0  # weight of cells that are in the real clip what they were at first; of all: 1
-    )
+    least: float = 0.05  # weight of cells that show something else, of 1 for those that are right
+    stay: float = 0.0  # further weight of cells that are in the real clip what they were at first
     ema: float = 0.995
 
     def __post_init__(self):

@@ -51,7 +51,7 @@ class Mixed(Optimizer):
 def muon(
     module: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999), decay: float = 0.01
 ) -> Mixed:
-    """Muon over the matrices of a trunk's blocks, in steps as long as Adam's (Jordan et al. 2024); AdamW over the rest."""
+    """Muon (Jordan et al. 2024) over the matrices of a trunk's blocks, steps as long as Adam's; AdamW over the rest."""
     inner = {
         id(p): p for n, p in module.named_parameters() if ".blocks." in n and n.endswith(".weight") and p.ndim == 2
     }  # fmt: skip

@@ -39,19 +39,15 @@ def test_its_error_is_that_of_the_rollout_as_played(stage, lead):
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-4)
     loss.backward()
     assert all(p.grad is not None for p in made.generator.trunk.blocks.parameters())
-    assert (batch.weights == 1).all() == (lead == 0), (
-        "without a lead the dream is where the game is"
-    )
+    assert batch.weights[:, 0].eq(1).all() == (lead == 0), "what is given is right"
 
 
-def test_who_went_elsewhere_in_the_lead_is_not_called_back(stage):
+def test_cells_that_show_something_else_are_not_called_back(stage):
     made = stage(leads=(7,), std=1.0)
     batch = made.batch(Dice.of(0, "x", 0))
-    assert batch.weights.max() < 0.1
+    assert 0.05 <= batch.weights.min() and batch.weights.max() < 0.2
     begun = stage(std=1.0, stay=40.0).batch(Dice.of(0, "x", 0))
-    assert begun.weights[:, 1].eq(41).all(), (
-        "whoever begins is where the game is, and what stands is to stay"
-    )
+    assert begun.weights[:, 1].min() >= 40, "what stands is to stay"
 
 
 @pytest.mark.parametrize("kind", ["adam", "muon"])

@@ -12,6 +12,7 @@ from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import Consistency, ConsistencyStage, Diffusion, DiffusionStage
+from aapt_env.train.follow import Follow, FollowStage
 from aapt_env.train.loop import NonFinite, Pace, Run, advance, look
 from aapt_env.train.recorder import NotRecorded, Recorder, leaves, mapped
 from tests.tape import Tape
@@ -22,6 +23,7 @@ CONTEST = dict(share=1, batch=3, length=5, given=2, keep=0.5, wrong_controls=0.5
 STAGES = {
     "diffusion": {},
     "consistency": {},
+    "follow": {},
     "adversarial": dict(leads=(0,)),
     "long": dict(leads=(0, 6, 9), overlap=2),
     "video": dict(leads=(0,), heads=("latent", "video"), piloted=0.0),
@@ -40,6 +42,9 @@ def build(name, clips, device="cpu"):
         return DiffusionStage(Diffusion(share=1, batch=3, length=5), made, clips, None)
     if name == "consistency":
         return ConsistencyStage(Consistency(share=1, batch=3, length=5), made, teacher, clips, None)
+    if name == "follow":
+        settings = Follow(share=1, batch=3, length=5, given=2, leads=(0,), stay=2.0)
+        return FollowStage(settings, made, clips, None)
     settings = Adversarial(**(CONTEST | STAGES[name]))
     return AdversarialStage(settings, made, critic, clips, None, name)
 

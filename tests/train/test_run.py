@@ -84,7 +84,7 @@ def test_the_checkpoint_is_the_last_generator_and_says_how_it_came_about(trained
 def test_a_run_begins_with_the_networks_of_another_world(
     window, trained, rolling, dataset, small, tmp_path
 ):
-    """The VAE as it is, where its stage is left out; the generator where it is as large, with a memory of any length."""
+    """The VAE as it is, where its stage is left out; the generator where it is as large, its memory of any length."""
     theirs = checkpoint.read(trained / "checkpoint")
     assert theirs.generator.config.window == 4
     small = partial(dataclasses.replace, small(), window=window)
