@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
@@ -27,6 +28,30 @@ class Autoencode:
     lr: float = 8e-4
     kl: float = 3e-3  # weight of the mean KL divergence per latent number (nats)
     edges: float = 0.5  # weight of the L1 of image gradients
+    zoomed: float = (
+        0.0  # share of windows whose latents are zoomed into, and must decode to zoomed frames
+    )
+    zoom: float = 0.4  # how much smaller, at most, the part is that they are zoomed into
+
+
+def zooming(count: int, share: float, most: float, dice: Dice) -> Tensor:
+    """Affine maps [count, 2, 3] onto a part of the picture: `share` of them smaller by up to `most`, anywhere in it.
+
+    Latents that can be moved and zoomed like pictures are what a generator has it easy with when a camera moves
+    (EQ-VAE, arXiv 2502.09509): the next latent is nearly the last one resampled.
+    """
+    some = (dice.uniform(count) < share).float()
+    size = 1 - most * dice.uniform(count) * some
+    x, y = ((2 * dice.uniform(count) - 1) * (1 - size) for _ in range(2))
+    zero = torch.zeros_like(size)
+    return torch.stack([size, zero, x, zero, size, y], dim=1).unflatten(1, (2, 3))
+
+
+def zoomed(x: Tensor, maps: Tensor) -> Tensor:
+    """[B, T, C, h, w] resampled by each row's map [B, 2, 3], to the same size."""
+    grid = F.affine_grid(maps, [len(x), 1, *x.shape[-2:]], align_corners=False)
+    flat = F.grid_sample(x.flatten(1, 2), grid, padding_mode="border", align_corners=False)
+    return flat.unflatten(1, x.shape[1:3])
 
 
 def reconstruction(pixels: Tensor, target: Tensor, edges: float) -> tuple[Tensor, Tensor]:
@@ -66,6 +91,10 @@ class AutoencodeStage(Stage):
         mean, log_variance = mean.float(), log_variance.float()
         noise = dice.normal(*mean.shape)
         z = (mean + noise * (0.5 * log_variance).exp()).unflatten(0, x.shape[:2])
+        if self.config.zoomed:
+            maps = zooming(len(x), self.config.zoomed, self.config.zoom, dice)
+            with torch.autocast(x.device.type, enabled=False):
+                x, z = zoomed(x.float(), maps), zoomed(z, maps)
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         pixels, _ = vae.decoder(z, vae.start(len(x), *z.shape[-2:]))
         target = rearrange(x, "b t (k c) h w -> b t k c h w", c=3)
