@@ -100,8 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = " ".join(["aapt", *words[:1]])
     try:
         return _do(words)
-    except KeyboardInterrupt:
-        print(f"{verb}: stopped by Ctrl-C{STOPPED.get(words[0], '')}", file=sys.stderr)
+    except KeyboardInterrupt as asked:
+        by = asked.args[0] if asked.args else "Ctrl-C"
+        print(f"{verb}: stopped by {by}{STOPPED.get(words[0], '')}", file=sys.stderr)
         return 130
     except (ValueError, OSError, gym.error.Error) as error:
         if os.environ.get("AAPT_DEBUG"):

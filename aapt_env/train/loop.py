@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from aapt_env.device import current, fixed_shapes
 from aapt_env.train import state
+from aapt_env.train.asked import Asked
 from aapt_env.train.dice import Dice
 from aapt_env.train.recorder import Recorder
 from aapt_env.train.stage import Stage, Turn
@@ -62,6 +63,7 @@ def train(stage: Stage, run: Run) -> bool:
 
     Raises:
         NonFinite: a loss or gradient norm is not finite; names the step, the stage and the last good state.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came; the step under way is finished and its state saved.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     path = run.folder / "state.safetensors"
@@ -79,11 +81,13 @@ def train(stage: Stage, run: Run) -> bool:
     if run.device.type == "cuda":
         gc.collect()  # graphs of the stage before hold memory until then
         torch.cuda.empty_cache()
-    with contextlib.closing(Log(run.folder, step)) as log, current(run.device):
-        return _run(stage, run, log, path, step, steps)
+    with contextlib.closing(Log(run.folder, step)) as log, current(run.device), Asked() as asked:
+        return _run(stage, run, log, path, step, steps, asked)
 
 
-def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | None) -> bool:
+def _run(
+    stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | None, asked: Asked
+) -> bool:
     """The steps from `step` on; the rest of `train`."""
     optimizers = {turn.name: turn.optimizer for turn in stage.turns}
     base = {turn.name: [g["lr"] for g in turn.optimizer.param_groups] for turn in stage.turns}
@@ -101,8 +105,8 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
             step += 1
             bar.update()
             now = time.monotonic()
-            logs, ends = step % run.log_every == 0, step == steps or now > run.deadline
-            saves = now - saved > run.save_seconds or ends
+            logs, over = step % run.log_every == 0, now > run.deadline or asked.by is not None
+            saves = now - saved > run.save_seconds or step == steps or over
             if recorder is not None and (logs or saves):
                 look(recorder, stage, path)
             if now - pictured > run.picture_seconds or step == steps:
@@ -121,7 +125,9 @@ def _run(stage: Stage, run: Run, log: Log, path: Path, step: int, steps: int | N
                 meta = {"stage": stage.name, "step": step, "steps": steps or 0}
                 state.save(path, stage.modules, optimizers, meta)
                 saved = now
-            if now > run.deadline and step != steps:
+            if asked.by is not None:
+                raise KeyboardInterrupt(asked.by)
+            if over and step != steps:
                 return False
     return True
 

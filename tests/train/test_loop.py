@@ -142,6 +142,41 @@ def test_a_deadline_on_the_last_step_is_no_stop(tmp_path):
     )
 
 
+class Called(Toy):
+    """Gets a signal in the midst of its third step."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def batch(self, dice):
+        if len(self.steps) == 2:
+            os.kill(os.getpid(), self.number)
+        return super().batch(dice)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_who_is_asked_to_stop_finishes_the_step_and_saves(number, name, unbroken, tmp_path):
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    run = Run(folder=tmp_path / "b", seed=5, steps=9)
+    with pytest.raises(KeyboardInterrupt, match=name):
+        train(Called(number), run)
+    assert state.read_meta(tmp_path / "b/state.safetensors")["step"] == "3"
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert train(Toy(), run) and same(weights(unbroken), weights(tmp_path / "b"))
+
+
+def test_a_signal_that_is_ignored_stays_so(unbroken, tmp_path):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert train(Called(signal.SIGINT), Run(folder=tmp_path / "b", seed=5, steps=9))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert same(weights(unbroken), weights(tmp_path / "b"))
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """Time that passes only when a test says so."""
