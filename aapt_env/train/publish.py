@@ -6,9 +6,12 @@ import platform
 import shutil
 
 from aapt_env import checkpoint
+from aapt_env.tensors import half, write_tensors
 from aapt_env.train import state
 from aapt_env.train.beginnings import beginnings
-from aapt_env.train.training import GENERATED, Training
+from aapt_env.train.training import CRITIC, GENERATED, Training
+
+CONTESTS = ("adversarial", "long")
 
 
 def write(training: Training, name: str, before: bool) -> None:
@@ -48,6 +51,8 @@ def write_checkpoint(training: Training, stage: str) -> None:
     )
     own = folder.path / stage / "checkpoint"  # to be measured beside the other stages
     shutil.copytree(training.checkpoint, own, dirs_exist_ok=True)
+    if stage in CONTESTS:
+        write_tensors(own, {CRITIC: half(training.critic(stage))})
 
 
 def write_outcome(training: Training) -> None:

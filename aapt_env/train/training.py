@@ -20,6 +20,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
 from aapt_env.model.vae import VAE, VAEConfig
+from aapt_env.tensors import put
 from aapt_env.train import loop, pilot, state
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.autoencode import AutoencodeStage, held_out_psnr
@@ -38,6 +39,7 @@ from aapt_env.train.recipes import STAGES, Recipe, recipe
 
 GENERATED = STAGES[2:7]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
+CRITIC = "critic.safetensors"  # beside a stage's own checkpoint, to go on from; not part of a world
 
 
 class Training:
@@ -213,11 +215,20 @@ class Training:
         c = self.recipe.outcome
         return OutcomeHead(self.sizes, c.width, c.bins).to(self.device)
 
+    def critic(self, name: str) -> Critic:
+        """A new critic for an adversarial stage, or where that has begun, its own."""
+        made = Critic(self.sizes, self.spec.control, getattr(self.recipe, name).heads)
+        if self.folder.state_of(name).is_file():
+            state.load_module(self.folder.state_of(name), "critic", made)
+        return made.to(self.device)
+
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
         """The adversarial stage, its critic from the diffusion weights; or the long one, from where that one ended."""
-        critic = Critic(self.sizes, self.spec.control, settings.heads).to(self.device)
-        before = None
-        if name == "long":
+        critic = self.critic(name)
+        before, first = None, self.folder.state_of(settings.begin)
+        if name != "long" and self.origin is not None and not first.is_file():
+            generator = self.begun_contest(critic)
+        elif name == "long":
             generator = self.generator("adversarial", "generator")
             before = self.generator("adversarial") if settings.blend else None
             state.load_module(self.folder.state_of("adversarial"), "critic", critic)
@@ -231,6 +242,27 @@ class Training:
         made = AdversarialStage(settings, generator, critic, *rest, plain=self.plain)
         self.hasten(generator, critic)
         return made
+
+    def begun_contest(self, critic: Critic) -> Generator:
+        """The generator of the world to begin with; `critic` takes the weights beside it, or where none are, its own.
+
+        Raises:
+            ValueError: they are of other sizes.
+        """
+        assert self.origin is not None
+        generator, path = self.begun_generator(), self.origin / CRITIC
+        theirs = checkpoint.read(self.origin).generator.state_dict()
+        if not all(torch.equal(v, theirs.get(n, v[:0])) for n, v in generator.state_dict().items()):
+            raise ValueError(
+                f"the generator in {self.origin} is of other sizes than recipe {self.recipe.name!r} wants: "
+                "begin with its stage diffusion, or choose a recipe of its sizes"
+            )
+        if path.is_file():
+            with state.opened(path) as file:
+                put(critic, {key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
+        else:
+            critic.start_from(generator)
+        return generator
 
     def hasten(self, generator: Generator, critic: Critic | None = None) -> None:
         """Compile the masked passes that learn, where that is wanted: a block, which is six times in a trunk.

@@ -48,7 +48,8 @@ class Train:
     """On a GPU, one operation at a time instead of CUDA graphs: slower, for finding out what is wrong."""
     begin_with: Annotated[str | None, unless("new ones", "WORLD")] = None
     """A world, by name or folder, with whose networks a new run begins: its VAE, for frames of any size, and its
-    generator where that is as large. With --stage diffusion the VAE is taken as it is."""
+    generator where that is as large. With --stage diffusion or adversarial the VAE is taken as it is; adversarial goes
+    on against the critic beside a stage's own checkpoint (RUN/long/checkpoint), or where there is none, a new one."""
     dry_run: bool = False
     """With --recipe auto: print the plan and what to expect of it, and stop."""
 

@@ -101,6 +101,34 @@ def test_a_run_begins_with_the_networks_of_another_world(
     assert stage_of(tmp_path / "run") == "long"
 
 
+@pytest.mark.parametrize("stage", ["long", "."])
+def test_the_contest_goes_on_from_another_world(stage, trained, rolling, dataset, small, tmp_path):
+    """Its generator against its critic, where that lies beside it, or against one that begins as the generator."""
+    origin, out = trained / stage / "checkpoint", tmp_path / "run"
+    settings = dict(data=dataset, device="cpu", stage="adversarial", out=out)
+    train(rolling, small(), begin_with=origin, **settings)
+    made, theirs = weights(out, "adversarial"), weights(trained, "long")
+    begun = {"generator": "module/ema/", "critic": "module/critic/"}
+    if stage == ".":
+        begun["critic"] = begun["generator"]
+    for name, prefix in begun.items():
+        for key, value in made.items():
+            if key.startswith(f"module/{name}/trunk."):
+                before = theirs[prefix + key.removeprefix(f"module/{name}/")]
+                assert (value - before.bfloat16().float()).abs().max() < 2e-3, key
+    assert (out / "adversarial/checkpoint/critic.safetensors").is_file()
+    assert not (out / "checkpoint/critic.safetensors").is_file()
+    with pytest.raises(
+        ValueError, match="of other sizes than recipe 'smoke' wants: begin with its"
+    ):
+        train(
+            rolling,
+            dataclasses.replace(small(), dim=48),
+            begin_with=origin,
+            **(settings | {"out": tmp_path / "b"}),
+        )
+
+
 def test_a_larger_generator_begins_anew_and_another_vae_is_refused(
     trained, rolling, dataset, small, tmp_path, capsys
 ):
