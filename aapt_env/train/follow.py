@@ -68,6 +68,10 @@ class FollowStage(Stage):
         dreamer: Dreamer,
         plain: bool = False,
     ):
+        if config.length > generator.config.window + 2 and 0 in config.leads:
+            raise ValueError(
+                f"follow: length {config.length} with window {generator.config.window}; expected W + 2 latents at most"
+            )
         ema = copy.deepcopy(generator)
         super().__init__(name="follow", modules={"generator": generator, "ema": ema})
         self.config, self.generator, self.ema = config, generator, ema

@@ -104,8 +104,8 @@ def _run(
                 metrics = advance(stage, run, step, base, factor, path, recorder)
             step += 1
             bar.update()
-            now = time.monotonic()
-            logs, over = step % run.log_every == 0, now > run.deadline or asked.by is not None
+            now, by = time.monotonic(), asked.by
+            logs, over = step % run.log_every == 0, now > run.deadline or by is not None
             saves = now - saved > run.save_seconds or step == steps or over
             if recorder is not None and (logs or saves):
                 look(recorder, stage, path)
@@ -125,10 +125,12 @@ def _run(
                 meta = {"stage": stage.name, "step": step, "steps": steps or 0}
                 state.save(path, stage.modules, optimizers, meta)
                 saved = now
-            if asked.by is not None:
-                raise KeyboardInterrupt(asked.by)
+            if by is not None:
+                raise KeyboardInterrupt(by)
             if over and step != steps:
                 return False
+    if asked.by is not None:  # while the last state was saved
+        raise KeyboardInterrupt(asked.by)
     return True
 
 

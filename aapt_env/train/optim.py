@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 OPTIMIZERS = ("adam", "muon")
 
@@ -52,6 +52,12 @@ def muon(
     module: nn.Module, lr: float, betas: tuple[float, float] = (0.9, 0.999), decay: float = 0.01
 ) -> Mixed:
     """Muon (Jordan et al. 2024) over the matrices of a trunk's blocks, steps as long as Adam's; AdamW over the rest."""
+    try:
+        from torch.optim import Muon
+    except ImportError:
+        raise ValueError(
+            f"torch {torch.__version__} has no Muon: take torch 2.9 or newer, or adam"
+        ) from None
     inner = {
         id(p): p for n, p in module.named_parameters() if ".blocks." in n and n.endswith(".weight") and p.ndim == 2
     }  # fmt: skip

@@ -23,9 +23,8 @@ def write(training: Training, name: str, before: bool) -> None:
         if not before or not (there or any(training.folder.state_of(n).is_file() for n in later)):
             write_checkpoint(training, name)
     elif name == "polish":
-        trained = [n for n in GENERATED if training.folder.complete(n)]
-        if trained and not before:
-            write_checkpoint(training, trained[-1])
+        if any(map(training.folder.complete, GENERATED)) and not before:
+            write_checkpoint(training, training.last_generated())
             if training.folder.complete("outcome"):  # it reads features, which know no decoder
                 write_outcome(training)
     elif (training.checkpoint / "config.json").is_file():
@@ -36,7 +35,7 @@ def write(training: Training, name: str, before: bool) -> None:
 
 
 def write_checkpoint(training: Training, stage: str) -> None:
-    """Write the stage's averaged weights as a world that plays."""
+    """Write the stage's averaged weights as a world that plays: the run's, unless a later stage has that already."""
     folder, episodes = training.folder, training.data.episodes
     training.load_vae("polish" if folder.complete("polish") else "autoencode")
     meta = state.read_meta(folder.state_of(stage))
@@ -46,11 +45,13 @@ def write_checkpoint(training: Training, stage: str) -> None:
         "device": str(training.device), "machine": platform.processor() or platform.machine(),
     }  # fmt: skip
     starts = beginnings(episodes, training.data.unseen, folder.seed)
-    checkpoint.save(
-        training.checkpoint, training.spec, training.generator(stage), training.vae, starts, about
-    )
+    parts = training.spec, training.generator(stage), training.vae, starts, about
     own = folder.path / stage / "checkpoint"  # to be measured beside the other stages
-    shutil.copytree(training.checkpoint, own, dirs_exist_ok=True)
+    if training.last_generated() == stage:
+        checkpoint.save(training.checkpoint, *parts)
+        shutil.copytree(training.checkpoint, own, dirs_exist_ok=True)
+    else:
+        checkpoint.save(own, *parts)
     if stage in CONTESTS:
         write_tensors(own, {CRITIC: half(training.critic(stage))})
 

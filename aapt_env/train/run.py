@@ -50,7 +50,8 @@ def train(
         watch: f(spec, device) -> what tells how well dreams obey; `evaluate.meter.watcher` at the command line.
         dry_run: with recipe `auto`, print the plan and stop.
         begin_with: a world, by name or folder, with whose networks a new run begins: the VAE, and the generator where
-            it is as large. A run that begins with `stage` diffusion takes that VAE as it is.
+            it is as large. A run that begins with `stage` diffusion or adversarial takes that VAE as it is; the latter
+            goes on against the critic that lies beside it, or a new one.
         plain: on a GPU, one operation at a time instead of CUDA graphs.
 
     Raises:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from aapt_env import checkpoint
@@ -39,6 +40,7 @@ from aapt_env.train.recipes import STAGES, Recipe, recipe
 
 GENERATED = STAGES[2:7]  # stages whose weights can play
 CODERS = ("autoencode", "polish")  # stages that train the VAE
+FORCED = STAGES[2:5]  # stages that come before the critic
 CRITIC = "critic.safetensors"  # beside a stage's own checkpoint, to go on from; not part of a world
 
 
@@ -93,16 +95,20 @@ class Training:
     def begun_generator(self) -> Generator:
         """A new generator, with the weights of the world to begin with where that one is as large."""
         made = self.generator()
-        if self.origin is None:
-            return made
+        if self.origin is not None and not self.take_generator(made):
+            print(f"the generator in {self.origin} is of other sizes; a new one is trained")
+        return made
+
+    def take_generator(self, made: Generator) -> bool:
+        """Give `made` the weights of the world to begin with; False where they are of other sizes."""
+        assert self.origin is not None
         theirs = checkpoint.read(self.origin).generator
         shapes, wanted = ({n: v.shape for n, v in g.state_dict().items()} for g in (theirs, made))
         alike = replace(theirs.config, window=made.config.window) == made.config
         if alike and shapes == wanted:  # a longer memory has no weights of its own
             made.load_state_dict(theirs.state_dict())
-        else:
-            print(f"the generator in {self.origin} is of other sizes; a new one is trained")
-        return made
+            return True
+        return False
 
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
@@ -223,18 +229,25 @@ class Training:
         return made.to(self.device)
 
     def contest(self, name: str, settings: Adversarial) -> AdversarialStage:
-        """The adversarial stage, its critic from the diffusion weights; or the long one, from where that one ended."""
+        """The adversarial stage, its critic from the diffusion weights; or the long one, from where that one ended.
+
+        In a run of its own the adversarial stage begins with the world to begin with, and the critic beside that.
+        """
         critic = self.critic(name)
-        before, first = None, self.folder.state_of(settings.begin)
-        if name != "long" and self.origin is not None and not first.is_file():
-            generator = self.begun_contest(critic)
-        elif name == "long":
+        before, folder = None, self.folder
+        if name == "long":
             generator = self.generator("adversarial", "generator")
             before = self.generator("adversarial") if settings.blend else None
-            state.load_module(self.folder.state_of("adversarial"), "critic", critic)
-        else:
+            state.load_module(folder.state_of("adversarial"), "critic", critic)
+        elif any(folder.state_of(stage).is_file() for stage in FORCED) or not self.can_begin(name):
             generator = self.generator(settings.begin)
             critic.start_from(self.generator("diffusion"))
+        elif folder.state_of(
+            name
+        ).is_file():  # begun with another world, of which it needs nothing more
+            generator = self.generator(name, "generator")
+        else:
+            generator = self.begun_contest(critic)
         shown = self.shown() if settings.wrong_controls else None
         flyer = self.pilot() if settings.piloted else None
         teacher = self.generator("diffusion") if settings.heed else None
@@ -243,25 +256,34 @@ class Training:
         self.hasten(generator, critic)
         return made
 
+    def can_begin(self, name: str) -> bool:
+        """Whether an adversarial stage has something to begin with other than this run's stages before it."""
+        return self.origin is not None or self.folder.state_of(name).is_file()
+
     def begun_contest(self, critic: Critic) -> Generator:
         """The generator of the world to begin with; `critic` takes the weights beside it, or where none are, its own.
 
         Raises:
-            ValueError: they are of other sizes.
+            ValueError: one of them is of other sizes, or the critic's file is damaged.
         """
         assert self.origin is not None
-        generator, path = self.begun_generator(), self.origin / CRITIC
-        theirs = checkpoint.read(self.origin).generator.state_dict()
-        if not all(torch.equal(v, theirs.get(n, v[:0])) for n, v in generator.state_dict().items()):
+        generator, path = self.generator(), self.origin / CRITIC
+        if not self.take_generator(generator):
             raise ValueError(
                 f"the generator in {self.origin} is of other sizes than recipe {self.recipe.name!r} wants: "
                 "begin with its stage diffusion, or choose a recipe of its sizes"
             )
-        if path.is_file():
-            with state.opened(path) as file:
-                put(critic, {key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
-        else:
+        if not path.is_file():
             critic.start_from(generator)
+            return generator
+        try:
+            with safe_open(path, framework="pt") as file:
+                put(critic, {key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(
+                f"{path} does not fit a critic with heads {self.recipe.adversarial.heads}, or is damaged: "
+                "remove it to begin with a new critic, or choose the recipe that it was trained by"
+            ) from error
         return generator
 
     def hasten(self, generator: Generator, critic: Critic | None = None) -> None:

@@ -70,7 +70,9 @@ def test_houses_stay_and_new_places_do_not():
         assert new or not np.array_equal(plans[1], plans[2])
         assert spots[0] != spots[1]
         area = [int((each > 0).sum()) for each in plans]
-        assert (min(area) > 300) if new else (max(area) < 200)
+        assert (min(area) > 300) if new else (max(area) < 100)
+    game.reset(seed=env_module.HOUSES["villa"], options=VILLA)
+    assert (game.world.plan.ceiling > 0).sum() > 300, "large, though a house has that seed"
 
 
 @pytest.mark.parametrize("size", [(63, 64), (64, 257)])

@@ -45,23 +45,26 @@ def test_pictures_of_two_sizes_are_zoomed_alike():
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_frames_and_latents_go_through_the_same_map(share):
-    """A VAE that decodes whatever it is asked for as grey: its error is that of the frames it is compared with."""
+    """The decoder gets zoomed latents; here it answers with grey, so that its error is that of the zoomed frames."""
     frames = [torch.randint(0, 256, (40, 64, 64, 3)).numpy().astype("uint8")]
     torch.manual_seed(0)
     vae, clips = VAE(SMALL), FrameClips(frames, 4)
     for p in vae.decoder.leave.parameters():
         torch.nn.init.zeros_(p)
-    stage = AutoencodeStage(
-        Autoencode(share=1, zoomed=share), vae, clips, clips, torch.device("cpu")
-    )
+    got = []
+    vae.decoder.register_forward_pre_hook(lambda module, inputs: got.append(inputs[0]))
+    settings = Autoencode(share=1, zoomed=share)
+    stage = AutoencodeStage(settings, vae, clips, clips, torch.device("cpu"))
     batch = stage.batch(Dice.of(0, "x", 0))
     _, found = next(stage.losses(batch, Dice.of(0, "x", 0)))
-    seen = vae.groups(batch)
+
+    dice, x = Dice.of(0, "x", 0), vae.groups(batch)
+    mean, log_variance = vae.encoder(x.flatten(0, 1))
+    z = mean + dice.normal(*mean.shape) * (0.5 * log_variance).exp()
+    z = z.unflatten(0, x.shape[:2])
     if share:
-        Dice.of(0, "x", 0)
-        dice = Dice.of(0, "x", 0)
-        dice.normal(seen.shape[0] * seen.shape[1], 4, 8, 8)
-        seen = zoomed(seen, zooming(len(seen), share, 0.4, dice))
-    assert found["psnr"].item() == pytest.approx(
-        float(-10 * torch.log10(seen.square().mean() / 4)), abs=1e-3
-    )
+        maps = zooming(len(x), share, 0.4, dice)
+        x, z = zoomed(x, maps), zoomed(z, maps)
+    torch.testing.assert_close(got[0], z)
+    psnr = -10 * torch.log10(x.square().mean() / 4)
+    assert found["psnr"].item() == pytest.approx(psnr.item(), abs=1e-3)

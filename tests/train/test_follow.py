@@ -59,6 +59,8 @@ def test_it_learns_to_follow(stage, kind):
     assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
 
 
-def test_settings_it_cannot_have_are_refused():
+def test_settings_it_cannot_have_are_refused(stage):
     with pytest.raises(ValueError, match="begin 'long'; expected consistency or diffusion"):
         Follow(share=1, begin="long")
+    with pytest.raises(ValueError, match="length 7 with window 4; expected W . 2 latents at most"):
+        stage(length=7)

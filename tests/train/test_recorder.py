@@ -43,7 +43,7 @@ def build(name, clips, device="cpu"):
     if name == "consistency":
         return ConsistencyStage(Consistency(share=1, batch=3, length=5), made, teacher, clips, None)
     if name == "follow":
-        settings = Follow(share=1, batch=3, length=5, given=2, leads=(0,), stay=2.0)
+        settings = Follow(share=1, batch=3, length=5, given=2, leads=(0, 6), overlap=2, stay=2.0)
         return FollowStage(settings, made, clips, None)
     settings = Adversarial(**(CONTEST | STAGES[name]))
     return AdversarialStage(settings, made, critic, clips, None, name)
@@ -105,7 +105,7 @@ def test_recorded_updates_are_the_plain_ones_to_the_bit(name, bf16, noise_clips)
         for (n, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
             assert torch.equal(x, y), n
     kinds = len(recorder.seen)
-    assert kinds == {"long": 3, "diffusion": 1, "consistency": 1}.get(name, 2), (
+    assert kinds == {"long": 3, "follow": 3, "diffusion": 1, "consistency": 1}.get(name, 2), (
         "by lead, and by real latents where there is none"
     )
     assert recorder.launched == len(fast.turns) * (steps - kinds), "all but the first of each kind"

@@ -138,8 +138,8 @@ class ExplorerEnv(Simulator):
 class LabyrinthEnv(ExplorerEnv):
     """Walk through rooms, corridors and courtyards that no one has seen before.
 
-    The explorer's game in a place of its own for every seed, seven times as large.
+    The explorer's game in a place of its own for every seed, more than six times as large.
     """
 
     def _where(self, seed: int, scene: dict[str, str]) -> int:
-        return seed
+        return seed + 2**31 if seed in HOUSES.values() else seed
