@@ -517,3 +517,9 @@ def test_what_is_recorded_beside_a_training_is_trained_on_from_the_next_stage_on
     many = len(training.clips.lengths) + len(training.held.lengths)
     assert (few, many) == (2, len(sidecars))
     assert len(list((out / "latents").glob("*.safetensors"))) == many
+
+
+def test_the_examples_recipes_are_recipes():
+    house, onward = (recipe(f"examples.explorer_house:{name}") for name in ("house", "onward"))
+    assert house.planned == ["autoencode", "polish", "diffusion", "adversarial", "long", "imitate"]
+    assert onward.adversarial.leads == house.long.leads and onward.window == house.window
