@@ -1,12 +1,12 @@
-"""A recipe of one's own: the explorer's villa by day, learned by heart on two CPU cores (docs/lab.md, session 17).
+r"""A recipe of one's own: the explorer's villa by day, learned by heart on two CPU cores (docs/lab.md, session 17).
 
-    aapt record explorer --k 2 --episodes 400 --max-seconds 16 --seed 11 \\
+    aapt record explorer --k 2 --episodes 400 --max-seconds 16 --seed 11 \
         --policy scripted+scripted+elsewhere --scene style=villa time=day
     aapt train explorer --recipe examples.explorer_house:house --budget 6h --compile
 
 To go on from the world in training, against its critic:
 
-    aapt train explorer --recipe examples.explorer_house:onward --stage adversarial \\
+    aapt train explorer --recipe examples.explorer_house:onward --stage adversarial \
         --begin-with runs/explorer-house --compile
 """
 
