@@ -113,7 +113,7 @@ class RunFolder:
         """Write run.json, and forget what a stage that starts over, and those built upon it, had learned."""
         if stage is not None and not resume:
             after = STAGES[STAGES.index(stage) : -1]
-            leaf = stage in LEAVES or stage == "follow" != self.recipe.adversarial.begin
+            leaf = stage in LEAVES or (stage == "follow" and self.recipe.adversarial.begin != stage)
             built_upon = (stage,) if leaf else after
             stale = [name for name in built_upon if self.state_of(name).is_file()]
             for name in stale:

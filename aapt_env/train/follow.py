@@ -56,7 +56,7 @@ class FollowStage(Stage):
     """Mean squared error of a rollout as played, made once more with gradients.
 
     Teacher forcing never shows a generator its own faults, so that a dream enlarges them within a second; the critic
-    does, at four times the price of an update, and asks for sharpness before there is anything to be sharp. What is
+    does, at three times the price of an update, and asks for sharpness before there is anything to be sharp. What is
     asked for here is a mean where the game's answer is not known: the adversarial stage takes that away again.
     """
 

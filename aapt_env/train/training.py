@@ -242,9 +242,7 @@ class Training:
         elif any(folder.state_of(stage).is_file() for stage in FORCED) or not self.can_begin(name):
             generator = self.generator(settings.begin)
             critic.start_from(self.generator("diffusion"))
-        elif folder.state_of(
-            name
-        ).is_file():  # begun with another world, of which it needs nothing more
+        elif folder.state_of(name).is_file():  # it was begun with another world
             generator = self.generator(name, "generator")
         else:
             generator = self.begun_contest(critic)
