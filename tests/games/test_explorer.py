@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from aapt_games import GAMES
-from aapt_games.explorer import ExplorerEnv, LabyrinthEnv, plan, textures
+from aapt_games.explorer import ExplorerEnv, LabyrinthEnv, murals, plan, textures
 from aapt_games.explorer import env as env_module
 from aapt_games.explorer.light import CELLS
 from aapt_games.explorer.view import EYE, FOV
@@ -238,6 +238,31 @@ def test_every_pattern_repeats_without_a_seam():
         tile = textures.variant(pattern, (150.0, 140.0, 120.0), 0).astype(float)
         inside = np.abs(np.diff(tile, axis=1)).mean((0, 2))
         assert np.abs(tile[:, 0] - tile[:, -1]).mean() <= 1.6 * inside.max() + 4, pattern
+
+
+def test_any_wall_of_the_villa_tells_where_one_is():
+    """Each two metres of a house's walls are painted, no two alike even when seen from so near that all else is hidden."""
+    house = ExplorerEnv()
+    house.reset(seed=1, options=VILLA)
+    material, spans = house.world.material, house.world.atlas.span
+    seen = []
+    for room in house.world.plan.rooms:
+        if room.kind == "door":
+            continue
+        y, x = (room.y0 + room.y1) // 2, (room.x0 + room.x1) // 2
+        for side, (a, b) in enumerate(
+            [(y, room.x1 - 1), (y, room.x0), (room.y1 - 1, x), (room.y0, x)]
+        ):
+            tile = material[side * CELLS + a * plan.SIZE + b]
+            assert spans[tile].tolist() == pytest.approx([2.0, room.ceiling])
+            seen.append(tile)
+    assert len(set(seen)) == len(seen) == 16
+    looks = [murals.panel(np.random.default_rng(0), n, 0.381966 * n, 3.0) for n in range(16)]
+    small = np.stack([cv2.resize(look, (4, 6), interpolation=cv2.INTER_AREA) for look in looks])
+    gaps = np.abs(small[:, None].astype(float) - small[None]).mean((2, 3, 4)) + 99 * np.eye(16)
+    assert gaps.min() > 12, "they differ however coarsely one sees them"
+    for look in looks:
+        assert np.abs(look[:, 0].astype(int) - look[:, -1]).mean() < 12, "pilasters meet"
 
 
 def test_wanderer_is_worth_recording(here, monkeypatch):

@@ -25,6 +25,7 @@ class Style:
         yards: ground of courtyards.
         pillar: columns.
         doors: colours of door frames, one for each room that a door leads to.
+        murals: whether houses have all their walls painted.
     """
 
     walls: tuple[tuple[str, Color], ...]
@@ -34,6 +35,7 @@ class Style:
     yards: tuple[tuple[str, Color], ...]
     pillar: tuple[tuple[str, Color], ...]
     doors: tuple[Color, ...]
+    murals: bool = False
 
 
 _DOORS = (
@@ -76,6 +78,7 @@ STYLES = {
         yards=(("terracotta", (186, 112, 76)), ("grass", (98, 142, 60))),
         pillar=(("fluted", (232, 226, 214)),),
         doors=_DOORS,
+        murals=True,
     ),
     "temple": Style(
         walls=(

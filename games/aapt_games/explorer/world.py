@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aapt_games.chance import one_of
-from aapt_games.explorer import heavens, light, pictures, plan, scene, textures, things
+from aapt_games.explorer import heavens, light, murals, pictures, plan, scene, textures, things
 from aapt_games.explorer.atlas import Atlas, Palette
 from aapt_games.explorer.light import CEILING, FLOOR, Lamp
 from aapt_games.explorer.plan import ROOF, SIZE, Plan, Room
@@ -68,7 +68,7 @@ def _built(seed: int, style_name: str, time: str, side: int) -> World:
     sky = scene.sky(time, far)
     hues = _hues(len(layout.rooms), shape)
     stuff = _furnish(layout, hues, attributes, stand)
-    atlas, material = _materials(layout, style, sky, hues, looks)
+    atlas, material = _materials(layout, style, sky, hues, looks, style.murals and side < SIZE)
     posts = np.array(
         [(t.x, t.y, things.KINDS[t.kind].radius) for t in stuff if things.KINDS[t.kind].radius],
         np.float32,
@@ -197,9 +197,9 @@ def _daylight(layout: Plan, sky: scene.Sky) -> list[Lamp]:
 
 
 def _materials(
-    layout: Plan, style: scene.Style, sky: scene.Sky, hues, rng
+    layout: Plan, style: scene.Style, sky: scene.Sky, hues, rng, painted: bool
 ) -> tuple[Atlas, np.ndarray]:
-    """Tiles of all rooms, and which face wears which."""
+    """Tiles of all rooms, and which face wears which; painted: every wall is."""
     palette, material = Palette(), np.zeros((6, SIZE, SIZE), np.int64)
     shared: dict[tuple, int] = {}
 
@@ -231,7 +231,9 @@ def _materials(
         material[(np.s_[:4], *cells)] = add(wall, (textures.SPAN, room.ceiling), True)
         material[(FLOOR, *cells)] = add(drawn(style.yards if court else style.floors), FLAT, False)
         material[(CEILING, *cells)] = add(drawn(style.ceilings), FLAT, False)
-        if not court:
+        if painted:
+            _paint(room, palette, material, rng)
+        elif not court:
             _hang(layout, room, wall, hue, sky, palette, material, rng)
     pillar = palette.add(drawn(style.pillar), (1.0, ROOF), True)
     faces = np.concatenate([material.reshape(-1), np.full(len(layout.pillars), pillar)])
@@ -247,6 +249,22 @@ def _door(color: scene.Color) -> np.ndarray:
         salt = [round(c) for c in color]
         _DOORS[color] = pictures.door(np.random.default_rng(salt), color)
     return _DOORS[color]
+
+
+def _paint(room: Room, palette: Palette, material, rng) -> None:
+    """A panel of its own for every two metres of a room's walls, each wall in its colour."""
+    upright, level = range(room.y0, room.y1), range(room.x0, room.x1)
+    rows = [[(y, room.x1 - 1) for y in upright], [(y, room.x0) for y in upright]]
+    rows += [[(room.y1 - 1, x) for x in level], [(room.y0, x) for x in level]]
+    for side, row in enumerate(rows):  # east, west, south, north, as in light.py
+        wall, tiles = len(palette.tiles), {}
+        for y, x in row:
+            place = (y if side < 2 else x) // round(textures.SPAN)
+            if place not in tiles:
+                number = len(palette.tiles) + 1
+                drawn = murals.panel(rng, number, 0.381966 * wall, room.ceiling)
+                tiles[place] = palette.add(drawn, (textures.SPAN, room.ceiling), True)
+            material[side, y, x] = tiles[place]
 
 
 def _hang(layout: Plan, room: Room, wall, hue, sky, palette: Palette, material, rng) -> None:
