@@ -241,7 +241,7 @@ def test_every_pattern_repeats_without_a_seam():
 
 
 def test_any_wall_of_the_villa_tells_where_one_is():
-    """Each two metres of a house's walls are painted, no two alike even when seen from so near that all else is hidden."""
+    """Each two metres of its walls are painted, no two alike, however coarsely one sees them."""
     house = ExplorerEnv()
     house.reset(seed=1, options=VILLA)
     material, spans = house.world.material, house.world.atlas.span
