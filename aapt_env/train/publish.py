@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from pathlib import Path
 
 from aapt_env import checkpoint
 from aapt_env.tensors import half, write_tensors
@@ -27,6 +28,8 @@ def write(training: Training, name: str, before: bool) -> None:
             write_checkpoint(training, training.last_generated())
             if training.folder.complete("outcome"):  # it reads features, which know no decoder
                 write_outcome(training)
+        elif training.origin is not None and training.folder.complete(name) and not before:
+            write_polished(training, training.origin)
     elif (training.checkpoint / "config.json").is_file():
         if name == "imitate":
             write_policy(training)
@@ -54,6 +57,23 @@ def write_checkpoint(training: Training, stage: str) -> None:
         checkpoint.save(own, *parts)
     if stage in CONTESTS:
         write_tensors(own, {CRITIC: half(training.critic(stage))})
+
+
+def write_polished(training: Training, origin: Path) -> None:
+    """The world that was begun with, whole, but for the decoder that learned on: all else knows latents only."""
+    world, steps = (
+        checkpoint.read(origin),
+        state.read_meta(training.folder.state_of("polish"))["steps"],
+    )
+    training.load_vae("polish")
+    training.checkpoint.mkdir(parents=True, exist_ok=True)
+    if (origin / checkpoint.POLICY).is_file():
+        shutil.copyfile(origin / checkpoint.POLICY, training.checkpoint / checkpoint.POLICY)
+    about = {**world.training, "polished": int(steps)}
+    parts = world.spec, world.generator, training.vae, world.starts, about
+    checkpoint.save(training.checkpoint, *parts)
+    if world.outcome is not None:
+        checkpoint.save_outcome(training.checkpoint, world.outcome)
 
 
 def write_outcome(training: Training) -> None:

@@ -51,7 +51,8 @@ def train(
         dry_run: with recipe `auto`, print the plan and stop.
         begin_with: a world, by name or folder, with whose networks a new run begins: the VAE, and the generator where
             it is as large. A run that begins with `stage` diffusion or adversarial takes that VAE as it is; the latter
-            goes on against the critic that lies beside it, or a new one.
+            goes on against the critic that lies beside it, or a new one. One that begins with `stage` polish makes the
+            same world with a decoder that learned on.
         plain: on a GPU, one operation at a time instead of CUDA graphs.
 
     Raises:

@@ -131,7 +131,7 @@ class Training:
         if not self.grown() and hasattr(self, "clips"):
             return
         if self.origin is not None and not self.folder.state_of("autoencode").is_file():
-            self.take_vae()
+            self.take_vae(*CODERS)
         self.load_vae("autoencode")
         data, folder = self.data, self.folder.path / "latents"
         encoded = {
@@ -146,9 +146,9 @@ class Training:
         obeyed = self.watch(self.spec, self.device) if self.watch else None
         self.dreamer = Dreamer(self.vae, self.held, obeyed=obeyed)
 
-    def take_vae(self) -> None:
-        """Make the VAE of the world to begin with this run's own, as it is: its stages were left out."""
-        for stage in CODERS:
+    def take_vae(self, *stages: str) -> None:
+        """Make the VAE of the world to begin with this run's own, as it is: these stages were left out."""
+        for stage in stages:
             path = self.folder.state_of(stage)
             path.parent.mkdir(parents=True, exist_ok=True)
             state.save(path, {"vae": self.vae}, {}, {"stage": stage, "step": 1, "steps": 1})
@@ -189,6 +189,8 @@ class Training:
         """The stage that trains the VAE, or the one that trains its decoder on."""
         r = self.recipe
         if name == "polish":
+            if self.origin is not None and not self.folder.state_of("autoencode").is_file():
+                self.take_vae("autoencode")
             self.load_vae("autoencode")
         train, held = (self.frame_clips(part) for part in ("train", "held"))
         if name == "polish":

@@ -49,7 +49,8 @@ class Train:
     begin_with: Annotated[str | None, unless("new ones", "WORLD")] = None
     """A world, by name or folder, with whose networks a new run begins: its VAE, for frames of any size, and its
     generator where that is as large. With --stage diffusion or adversarial the VAE is taken as it is; adversarial goes
-    on against the critic beside a stage's own checkpoint (RUN/long/checkpoint), or where there is none, a new one."""
+    on against the critic beside a stage's own checkpoint (RUN/long/checkpoint), or where there is none, a new one. With
+    --stage polish that world's decoder learns on, and all else of it stays."""
     dry_run: bool = False
     """With --recipe auto: print the plan and what to expect of it, and stop."""
 

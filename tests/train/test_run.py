@@ -132,6 +132,27 @@ def test_the_contest_goes_on_from_another_world(stage, trained, rolling, dataset
         )
 
 
+def test_the_decoder_of_another_world_is_polished_and_all_else_stays(
+    trained, rolling, dataset, small, tmp_path
+):
+    """Its latents are as they were, so its generator, player and outcome head are as good as before."""
+    origin, out = trained / "checkpoint", tmp_path / "run"
+    settings = dict(data=dataset, device="cpu", stage="polish", begin_with=origin, out=out)
+    train(rolling, small(), **settings)
+    made, theirs = checkpoint.read(out / "checkpoint"), checkpoint.read(origin)
+    assert same(made.generator.state_dict(), theirs.generator.state_dict())
+    assert same(made.vae.encoder.state_dict(), theirs.vae.encoder.state_dict())
+    assert not same(made.vae.decoder.state_dict(), theirs.vae.decoder.state_dict())
+    assert (made.outcome is None) == (theirs.outcome is None) and len(made.starts) == len(
+        theirs.starts
+    )
+    for name in ("policy.safetensors", "outcome.safetensors"):
+        assert (out / "checkpoint" / name).read_bytes() == (origin / name).read_bytes()
+    assert made.training == theirs.training | {"polished": small().polish.steps}
+    train(rolling, small(), resume=True, **settings)
+    assert checkpoint.read(out / "checkpoint").hash == made.hash, "complete: nothing to do"
+
+
 def test_a_critic_that_does_not_fit_is_named(trained, rolling, dataset, small, tmp_path):
     origin = Path(shutil.copytree(trained / "long/checkpoint", tmp_path / "origin"))
     settings = dict(data=dataset, device="cpu", stage="adversarial", begin_with=origin)
