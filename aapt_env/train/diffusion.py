@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,25 @@ def smudged(clip: Clip, dice: Dice, most: float) -> Tensor:
     return real + level * dice.normal(*real.shape)
 
 
+@torch.no_grad()
+def own(generator: Generator, clip: Clip, dice: Dice, most: int) -> Clip:
+    """The clip, its latents those that 0 to `most` passes in a row make of its real ones, drawn clip by clip.
+
+    Pass i + 1 recycles what pass i made, at all positions at once: its first i + 1 latents are those of a rollout, and
+    the others have the faults of i + 1 steps of one, for a forward pass each where a rollout takes one per latent.
+    """
+    latents, wanted = clip.latents, (dice.uniform(len(clip.latents)) * (most + 1)).floor()
+    made, t = latents, latents.new_ones(len(latents))
+    noise = dice.normal(*latents[:, 1:].shape)
+    for i in range(most):
+        v = teacher_forced(generator, noise, clip, t, recycled=made[:, :-1])
+        made = torch.cat([latents[:, :1], noise - v], dim=1)
+        there = (wanted == i + 1)[:, None, None, None, None]
+        clip = replace(clip, latents=torch.where(there, made, clip.latents))
+    torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
+    return clip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
     """Settings of the diffusion stage."""
@@ -66,6 +85,7 @@ class Diffusion:
     weight_decay: float = 0.01
     shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
     smudge: float = 0.3  # the most noise on recycled latents, as a deviation; the paper has none
+    own: int = 0  # most passes in a row whose answers are recycled in the place of real latents
     ema: float = 0.995
 
 
@@ -94,7 +114,8 @@ class DiffusionStage(Stage):
         """Mean squared error of the velocity."""
         noise = dice.normal(*clip.latents[:, 1:].shape)
         t = shifted(dice.uniform(len(noise)), self.config.shift)
-        recycled = smudged(clip, dice, self.config.smudge)
+        past = own(self.generator, clip, dice, self.config.own) if self.config.own else clip
+        recycled = smudged(past, dice, self.config.smudge)
         v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t, recycled=recycled)
         loss = (v - (noise - clip.latents[:, 1:])).square().mean()
         yield loss, {"loss": loss.detach()}

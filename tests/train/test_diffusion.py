@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
+from aapt_env.model.rollout import rollout
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.clips import Clip
@@ -14,6 +16,7 @@ from aapt_env.train.diffusion import (
     Diffusion,
     DiffusionStage,
     noisy,
+    own,
     shifted,
     smudged,
     teacher_forced,
@@ -113,6 +116,39 @@ def test_recycled_latents_are_smudged_clip_by_clip_and_the_target_is_not():
     assert levels.std() > 0.05
     again = smudged(clip, Dice.of(0, "x", 0), 0.3) - clip.latents[:, :-1]
     assert torch.equal(faults, again)
+
+
+def test_own_latents_are_on_their_way_to_a_rollout_clip_by_clip():
+    """Drawn: how many passes. None leaves the real ones, as many as there are latents make the rollout itself."""
+    made, clip = generator(all_matter=True), OneClip().sample(None, 40, 4)
+    found = own(made, clip, Dice.of(0, "x", 0), 4)
+    dice = Dice.of(0, "x", 0)
+    wanted, noise = (dice.uniform(40) * 5).floor(), dice.normal(40, 4, 4, 4, 4)
+    cache = GrowingCache(made.trunk.rope, made.trunk.scene(clip.scene), CONFIG.window)
+    with torch.no_grad():
+        rolled = rollout(made, clip.latents, clip.controls, noise, cache)
+    assert set(wanted.tolist()) == {0, 1, 2, 3, 4}
+    for row, passes in enumerate(wanted.int().tolist()):
+        assert torch.equal(found.latents[row, 0], clip.latents[row, 0])
+        reached = slice(1, passes + 1)
+        torch.testing.assert_close(found.latents[row, reached], rolled[row, reached])
+        real = torch.equal(found.latents[row], clip.latents[row])
+        assert real == (passes == 0)
+        if 0 < passes < 4:
+            assert not torch.allclose(found.latents[row, -1], rolled[row, -1])
+    assert found.controls is clip.controls
+
+
+def test_what_is_asked_for_is_real_whatever_is_recycled():
+    """At first the generator says 0: the loss is the target's mean square, own latents or not."""
+    stage = DiffusionStage(
+        Diffusion(share=1, batch=4, length=4, own=2), generator(), OneClip(), None
+    )
+    loss, _ = next(stage.losses(stage.batch(Dice.of(0, "x", 0)), Dice.of(0, "x", 1)))
+    noise = Dice.of(0, "x", 1).normal(4, 4, 4, 4, 4)
+    real = stage.train.clip.latents[:, 1:]
+    assert loss.item() == pytest.approx(float((noise - real).square().mean()), rel=1e-5)
+    assert all(p.grad is None for p in stage.generator.parameters()), "the passes before have none"
 
 
 def test_a_clip_of_four_latents_can_be_overfit():
