@@ -72,8 +72,8 @@ class Plan:
         return float(far[walls.argmax()]) if walls.any() else 8.0
 
 
-def generate(rng: np.random.Generator, side: int = SIZE) -> Plan:
-    """Cut a square of `side` cells into rooms, give each its kind, join them by doors, set pillars."""
+def generate(rng: np.random.Generator, side: int = SIZE, columns: bool = True) -> Plan:
+    """Cut a square of `side` cells into rooms, give each its kind, join them by doors, set pillars if wanted."""
     rooms = [Room(x0=a, y0=b, x1=c, y1=d) for a, b, c, d in _cut(1, 1, side - 1, side - 1, rng)]
     _kinds(rooms, rng)
     plan = Plan(
@@ -86,7 +86,7 @@ def generate(rng: np.random.Generator, side: int = SIZE) -> Plan:
         _open(plan, i, room)
     _join(plan, rng)
     spots = [spot for room in rooms for spot in _pillars(room, rng)]
-    plan.pillars = np.array(spots, np.float32).reshape(-1, 3)
+    plan.pillars = np.array(spots if columns else [], np.float32).reshape(-1, 3)
     return plan
 
 

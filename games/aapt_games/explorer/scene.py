@@ -25,7 +25,7 @@ class Style:
         yards: ground of courtyards.
         pillar: columns.
         doors: colours of door frames, one for each room that a door leads to.
-        murals: whether houses have all their walls painted.
+        murals: whether houses have all their walls painted, and no pillars that hide them.
     """
 
     walls: tuple[tuple[str, Color], ...]

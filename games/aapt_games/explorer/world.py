@@ -63,12 +63,13 @@ def _built(seed: int, style_name: str, time: str, side: int) -> World:
     """Make a place."""
     attributes = {"style": style_name, "time": time}
     shape, looks, stand, far = (np.random.default_rng([seed, k]) for k in range(4))
-    layout = plan.generate(shape, side)
     style = scene.STYLES[style_name]
+    painted = style.murals and side < SIZE
+    layout = plan.generate(shape, side, columns=not painted)
     sky = scene.sky(time, far)
     hues = _hues(len(layout.rooms), shape)
     stuff = _furnish(layout, hues, attributes, stand)
-    atlas, material = _materials(layout, style, sky, hues, looks, style.murals and side < SIZE)
+    atlas, material = _materials(layout, style, sky, hues, looks, painted)
     posts = np.array(
         [(t.x, t.y, things.KINDS[t.kind].radius) for t in stuff if things.KINDS[t.kind].radius],
         np.float32,
