@@ -48,4 +48,6 @@ def house() -> Recipe:
 def onward() -> Recipe:
     """The same with the adversarial stage as the long one is: for weights that have had the short rollouts."""
     recipe = house()
-    return replace(recipe, adversarial=replace(recipe.long, share=0.07, begin="diffusion", blend=0.0))
+    return replace(
+        recipe, adversarial=replace(recipe.long, share=0.07, begin="diffusion", blend=0.0)
+    )
