@@ -6,6 +6,8 @@ import platform
 import shutil
 from pathlib import Path
 
+import torch
+
 from aapt_env import checkpoint
 from aapt_env.tensors import half, write_tensors
 from aapt_env.train import state
@@ -60,18 +62,22 @@ def write_checkpoint(training: Training, stage: str) -> None:
 
 
 def write_polished(training: Training, origin: Path) -> None:
-    """The world that was begun with, whole, but for the decoder that learned on: all else knows latents only."""
+    """The world that was begun with, whole, but for the decoder that learned on; none where its encoder did too."""
     world, steps = (
         checkpoint.read(origin),
         state.read_meta(training.folder.state_of("polish"))["steps"],
     )
     training.load_vae("polish")
+    theirs, ours = (vae.encoder.state_dict() for vae in (world.vae, training.vae))
+    if any(not torch.equal(value.cpu(), theirs[name]) for name, value in ours.items()):
+        return  # its generator knows other latents
     training.checkpoint.mkdir(parents=True, exist_ok=True)
     if (origin / checkpoint.POLICY).is_file():
         shutil.copyfile(origin / checkpoint.POLICY, training.checkpoint / checkpoint.POLICY)
     about = {**world.training, "polished": int(steps)}
-    parts = world.spec, world.generator, training.vae, world.starts, about
-    checkpoint.save(training.checkpoint, *parts)
+    checkpoint.save(
+        training.checkpoint, world.spec, world.generator, training.vae, world.starts, about
+    )
     if world.outcome is not None:
         checkpoint.save_outcome(training.checkpoint, world.outcome)
 

@@ -92,7 +92,9 @@ def train(
     if stopped:
         print(f"stopped by the time limit {stopped}; --resume goes on")
     else:
-        print(f"trained {', '.join(names)}; the world is in {training.checkpoint}")
+        plays = (training.checkpoint / "config.json").is_file()
+        where = f"; the world is in {training.checkpoint}" if plays else "; nothing that plays yet"
+        print(f"trained {', '.join(names)}{where}")
 
 
 def run_stages(training: Training, names: list[str], deadline: float) -> str:

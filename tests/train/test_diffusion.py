@@ -139,16 +139,27 @@ def test_own_latents_are_on_their_way_to_a_rollout_clip_by_clip():
     assert found.controls is clip.controls
 
 
-def test_what_is_asked_for_is_real_whatever_is_recycled():
-    """At first the generator says 0: the loss is the target's mean square, own latents or not."""
+def test_own_latents_are_recycled_without_gradient_and_the_real_ones_asked_for():
+    made = generator(all_matter=True)
     stage = DiffusionStage(
-        Diffusion(share=1, batch=4, length=4, own=2), generator(), OneClip(), None
+        Diffusion(share=1, batch=4, length=4, smudge=0.0, own=2), made, OneClip(), None
     )
-    loss, _ = next(stage.losses(stage.batch(Dice.of(0, "x", 0)), Dice.of(0, "x", 1)))
-    noise = Dice.of(0, "x", 1).normal(4, 4, 4, 4, 4)
-    real = stage.train.clip.latents[:, 1:]
-    assert loss.item() == pytest.approx(float((noise - real).square().mean()), rel=1e-5)
-    assert all(p.grad is None for p in stage.generator.parameters()), "the passes before have none"
+    clip, dice = stage.batch(Dice.of(0, "x", 0)), Dice.of(0, "x", 1)
+    loss, _ = next(stage.losses(clip, Dice.of(0, "x", 1)))
+    noise, t = dice.normal(4, 4, 4, 4, 4), shifted(dice.uniform(4), 4.0)
+    past = own(made, clip, dice, 2).latents[:, :-1].detach()
+    assert not torch.equal(past, clip.latents[:, :-1])
+    v = teacher_forced(made, noisy(clip, noise, t), clip, t, recycled=past)
+    expected = (v - (noise - clip.latents[:, 1:])).square().mean()
+    weights = list(made.parameters())
+    for mine, theirs in zip(
+        torch.autograd.grad(loss, weights, allow_unused=True),
+        torch.autograd.grad(expected, weights, allow_unused=True),
+        strict=True,
+    ):
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            torch.testing.assert_close(mine, theirs)
 
 
 def test_a_clip_of_four_latents_can_be_overfit():

@@ -153,6 +153,16 @@ def test_the_decoder_of_another_world_is_polished_and_all_else_stays(
     assert checkpoint.read(out / "checkpoint").hash == made.hash, "complete: nothing to do"
 
 
+def test_no_world_of_another_encoder_is_polished(trained, rolling, dataset, small, tmp_path):
+    """Where the VAE was trained on before, the generator to begin with knows other latents."""
+    settings = dict(
+        data=dataset, device="cpu", begin_with=trained / "checkpoint", out=tmp_path / "run"
+    )
+    train(rolling, small(), stage="autoencode", **settings)
+    train(rolling, small(), stage="polish", **settings)
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
 def test_a_critic_that_does_not_fit_is_named(trained, rolling, dataset, small, tmp_path):
     origin = Path(shutil.copytree(trained / "long/checkpoint", tmp_path / "origin"))
     settings = dict(data=dataset, device="cpu", stage="adversarial", begin_with=origin)

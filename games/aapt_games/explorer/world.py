@@ -252,14 +252,20 @@ def _door(color: scene.Color) -> np.ndarray:
     return _DOORS[color]
 
 
+def _walls(room: Room) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:
+    """East, west, south and north, as in light.py: the way out (x, y), and the cells before the wall (x, y)."""
+    upright, level = range(room.y0, room.y1), range(room.x0, room.x1)
+    return [
+        ((1, 0), [(room.x1 - 1, y) for y in upright]), ((-1, 0), [(room.x0, y) for y in upright]),
+        ((0, 1), [(x, room.y1 - 1) for x in level]), ((0, -1), [(x, room.y0) for x in level]),
+    ]  # fmt: skip
+
+
 def _paint(room: Room, palette: Palette, material, rng) -> None:
     """A panel of its own for every two metres of a room's walls, each wall in its colour."""
-    upright, level = range(room.y0, room.y1), range(room.x0, room.x1)
-    rows = [[(y, room.x1 - 1) for y in upright], [(y, room.x0) for y in upright]]
-    rows += [[(room.y1 - 1, x) for x in level], [(room.y0, x) for x in level]]
-    for side, row in enumerate(rows):  # east, west, south, north, as in light.py
+    for side, (_, row) in enumerate(_walls(room)):
         wall, tiles = len(palette.tiles), {}
-        for y, x in row:
+        for x, y in row:
             place = (y if side < 2 else x) // round(textures.SPAN)
             if place not in tiles:
                 number = len(palette.tiles) + 1
@@ -270,28 +276,25 @@ def _paint(room: Room, palette: Palette, material, rng) -> None:
 
 def _hang(layout: Plan, room: Room, wall, hue, sky, palette: Palette, material, rng) -> None:
     """A picture or two on the walls of a room, and windows where the sky could shine in."""
-    upright, level = range(room.y0, room.y1), range(room.x0, room.x1)
-    rows = [[(room.x1, y) for y in upright], [(room.x0 - 1, y) for y in upright]]
-    rows += [[(x, room.y1) for x in level], [(x, room.y0 - 1) for x in level]]
     spots = []
-    for side, row in enumerate(rows):  # east, west, south, north, as in light.py
-        for x, y in row[1::2]:
+    for side, ((out_x, out_y), row) in enumerate(_walls(room)):
+        for cell in row[1::2]:
+            x, y = cell[0] + out_x, cell[1] + out_y
             near = any(abs(x - dx) + abs(y - dy) <= 1 for dx, dy in room.doors)
             if layout.ceiling[y, x] == 0 and not near:
-                spots.append((side, x, y))
+                spots.append((side, cell, {x, y}))
     if not spots:
         return
     picture = palette.add(pictures.hung(rng, wall, room.ceiling, hue), (1.0, room.ceiling), True)
     sill = None
     for i in rng.permutation(len(spots))[: max(2, len(spots) // 2)]:
-        side, x, y = spots[i]
+        side, (x, y), behind = spots[i]
         tile = picture
-        if {x, y} & {0, SIZE - 1}:
+        if behind & {0, SIZE - 1}:
             if sill is None:
                 glow = tuple(0.5 * (p + q) for p, q in zip(sky.low, sky.high, strict=True))
                 sill = palette.add(
                     pictures.window(rng, wall, room.ceiling, glow), (1.0, room.ceiling), True
                 )
             tile = sill
-        cx, cy = min(max(x, room.x0), room.x1 - 1), min(max(y, room.y0), room.y1 - 1)
-        material[side, cy, cx] = tile
+        material[side, y, x] = tile
