@@ -163,7 +163,9 @@ class AAPTEnv(gym.Env):
 
     def info(self, frames: np.ndarray) -> dict[str, Any]:
         """What every reset and step tell."""
-        return {
+        told = self.world.carried
+        carried = {} if told is None else {"carried": told[0].cpu().numpy()}
+        return carried | {
             "frames": frames.copy(),
             "scene": self.spec_world.scene_of(self.dreams.scene[0]),
             "seed": int(self.world.seeds[0]),

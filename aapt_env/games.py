@@ -20,7 +20,7 @@ import numpy as np
 from aapt_env import pixels
 from aapt_env.paths import ensure_games, folder_name
 from aapt_env.pixels import PixelView
-from aapt_env.spec import ControlSpec, WorldSpec
+from aapt_env.spec import CarriedSpec, ControlSpec, WorldSpec
 
 __all__ = [
     "HoldControl",
@@ -179,6 +179,7 @@ def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
         control=ControlSpec.of(env),
         frame_fps=max(1, round(fps)),
         k=k,
+        carried=CarriedSpec.of(env),
         scenes=dict(getattr(env.unwrapped, "scenes", {})),
     )
 
@@ -213,6 +214,7 @@ class HoldControl(gym.Wrapper):
     |---|---|
     | `frames` | uint8 [k, H, W, 3], all frames of the latent; at reset the one that is there, k times |
     | `rewards` | float32 [k], reward of each frame; their sum is the step's reward |
+    | `carried_frames` | float32 [k, names], `info["carried"]` at each of them, of a game that has such numbers |
     | `frames_real` | how many of `frames` the game made: k, or fewer when it ended in mid-latent; 1 at reset |
 
     Shapes are the same at reset and in steps: Gymnasium's vector envs stack what is in `info`.
@@ -237,6 +239,7 @@ class HoldControl(gym.Wrapper):
         obs, info = self.env.reset(seed=seed, options=options)
         frames = np.repeat(np.array(obs)[None], self.k, axis=0)
         extra = {"frames": frames, "rewards": np.zeros(self.k, np.float32)}
+        extra |= self._told([info])
         return np.array(obs), {**info, **extra, "frames_real": 1}
 
     def step(self, action):
@@ -244,14 +247,24 @@ class HoldControl(gym.Wrapper):
         frames, rewards = [], np.zeros(self.k, np.float32)
         terminated = truncated = False
         info: dict = {}
+        infos: list[dict] = []
         while len(frames) < self.k and not (terminated or truncated):
             obs, reward, terminated, truncated, info = self.env.step(action)
             rewards[len(frames)] = reward
             frames.append(np.array(obs))
+            infos.append(info)
         real = len(frames)
         frames += [frames[-1]] * (self.k - real)
-        info = {**info, "frames": np.stack(frames), "rewards": rewards, "frames_real": real}
+        extra = {"frames": np.stack(frames), "rewards": rewards, "frames_real": real}
+        info = {**info, **extra, **self._told(infos)}
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
+
+    def _told(self, infos: list[dict]) -> dict[str, np.ndarray]:
+        """The numbers of k frames, the last ones repeated where there are fewer; nothing of a game without."""
+        if "carried" not in infos[-1]:
+            return {}
+        told = [np.asarray(info["carried"], np.float32) for info in infos]
+        return {"carried_frames": np.stack(told + [told[-1]] * (self.k - len(told)))}
 
     def second(self) -> HoldControl:
         """The same game once more, for whoever plays in both: made when first asked for, closed with this one.

@@ -26,7 +26,8 @@ def fit(spec: WorldSpec, coder: VAEConfig, **trunk: float) -> tuple[WorldSpec, T
     spec = replace(spec, channels=coder.channels, stride=coder.stride)
     channels, rows, columns = spec.latent_shape
     scenes = tuple(len(values) for values in spec.scenes.values())
-    return spec, TrunkConfig(channels=channels, rows=rows, columns=columns, scenes=scenes, **trunk)
+    shape = {"channels": channels, "rows": rows, "columns": columns, "carried": spec.carried}
+    return spec, TrunkConfig(**shape, scenes=scenes, **trunk)
 
 
 class Named(Protocol):
@@ -46,12 +47,15 @@ def check(spec: WorldSpec, trunk: TrunkConfig, vae: VAEConfig) -> None:
         tuple(len(v) for v in spec.scenes.values()),
     )
     generator = (trunk.channels, trunk.rows, trunk.columns, spec.k, spec.stride, trunk.scenes)
-    coder = (vae.channels, trunk.rows, trunk.columns, vae.k, vae.stride, trunk.scenes)
+    extra = expected[0] - spec.channels
+    coder = (vae.channels + extra, trunk.rows, trunk.columns, vae.k, vae.stride, trunk.scenes)
     for name, got in (("generator", generator), ("VAE", coder)):
         if got != expected:
             raise ValueError(
                 f"the spec's (C, h, w, k, stride, scenes) is {expected}, the {name}'s is {got}"
             )
+    if trunk.carried != spec.carried:
+        raise ValueError(f"the spec carries {spec.carried}, the generator {trunk.carried}")
 
 
 def room_for(config: Named, generator: dict[str, Tensor], vae: dict[str, Tensor]) -> bool:

@@ -238,6 +238,41 @@ class ControlSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CarriedSpec:
+    """Numbers that a game tells of itself at every frame, which a dream of it can carry along (carried.py)."""
+
+    kind: str = "numbers"  # or place: x, y, yaw, pitch of a walker with a camera
+    names: tuple[str, ...]
+    middle: tuple[float, ...]  # of each number, where it usually is
+    spread: tuple[float, ...]  # and by how much it is away from there; an angle has none
+
+    def __post_init__(self):
+        for name in ("names", "middle", "spread"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        numbers = (*self.middle, *self.spread)
+        good = all(type(v) in (int, float) and abs(v) < float("inf") for v in numbers)
+        lengths = {len(self.names), len(self.middle), len(self.spread)}
+        if not good or lengths != {len(self.names)} or not self.names or min(self.spread) <= 0:
+            raise ValueError(
+                f"carried {self.names!r}, middle {self.middle!r}, spread {self.spread!r}; expected names, and for each "
+                "of them a finite number and one above 0"
+            )
+
+    @classmethod
+    def of(cls, env: gym.Env) -> CarriedSpec | None:
+        """What a Gymnasium env, or a wrapper around it, says by its attribute `carried`: a dict of these fields."""
+        if not env.has_wrapper_attr("carried"):
+            return None
+        told = env.get_wrapper_attr("carried")
+        return told if isinstance(told, CarriedSpec) else strict(cls, told, "carried")
+
+    @property
+    def channels(self) -> int:
+        """Channels of a latent that they take; an angle takes two."""
+        return len(self.names) + (self.kind == "place")
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorldSpec:
     """A world's rhythm and shapes. Shared by a game, its dataset and its dream."""
 
@@ -248,7 +283,8 @@ class WorldSpec:
     frame_fps: int = 24  # RGB frames per second
     k: int = 4  # frames per latent: 1, 2 or 4
     stride: int = 8  # pixels per latent cell, each way
-    channels: int = 16  # latent channels C
+    channels: int = 16  # of the picture in a latent
+    carried: CarriedSpec | None = None  # numbers in its further channels
     scenes: dict[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict
     )  # attribute -> its values
@@ -256,6 +292,8 @@ class WorldSpec:
     def __post_init__(self):
         if not isinstance(self.control, ControlSpec):
             object.__setattr__(self, "control", strict(ControlSpec, self.control, "control"))
+        if not isinstance(self.carried, (CarriedSpec, type(None))):
+            object.__setattr__(self, "carried", strict(CarriedSpec, self.carried, "carried"))
         if not isinstance(self.scenes, dict):
             raise ValueError(f"spec scenes={self.scenes!r}; expected {{attribute: its values}}")
         object.__setattr__(self, "scenes", {n: tuple(v) for n, v in self.scenes.items()})
@@ -277,8 +315,9 @@ class WorldSpec:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(C, h, w) of one latent."""
-        return self.channels, self.height // self.stride, self.width // self.stride
+        """(C, h, w) of one latent, with what is carried."""
+        extra = self.carried.channels if self.carried else 0
+        return self.channels + extra, self.height // self.stride, self.width // self.stride
 
     @property
     def steps_per_second(self) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 from aapt_env.spec import WorldSpec, array_of
 
 PARTS = ("frames", "controls", "about")  # of a start in a file
+CARRIED = "carried"  # of a start of a world that carries numbers
 PREFIX = 4  # latents of real video before the first dreamt one
 JPEG = [
     cv2.IMWRITE_JPEG_QUALITY,
@@ -34,6 +35,9 @@ class Start:
     controls: np.ndarray  # [m, width] since the game's reset; the last n*k lie between frames
     seed: int  # of the game's reset
     scene: dict[str, str]
+    # [1 + n, names], numbers of a world that carries some, at the first frame and at the end of each latent; None of a
+    # picture of which they are not known
+    carried: np.ndarray | None = None
 
     def check(self, spec: WorldSpec) -> None:
         """Raises ValueError unless frames, the controls between them and the scene are of that world."""
@@ -49,6 +53,11 @@ class Start:
                 f"start controls {controls}; expected [{needed} or more, {spec.control.width}] for {shape[0]} frames"
             )
         spec.scene_row(self.scene)
+        if self.carried is not None:
+            names = len(spec.carried.names) if spec.carried else 0
+            wanted, got = (1 + needed // spec.k, names), np.shape(self.carried)
+            if got != wanted or not np.isfinite(self.carried).all():
+                raise ValueError(f"start carried {got}; expected {wanted} finite numbers")
 
 
 def choose(
@@ -119,6 +128,8 @@ def pack(starts: list[Start]) -> dict[str, Tensor]:
         tensors[f"{i:03d}/about"] = torch.frombuffer(
             bytearray(json.dumps(about).encode()), dtype=torch.uint8
         )
+        if start.carried is not None:
+            tensors[f"{i:03d}/{CARRIED}"] = torch.from_numpy(start.carried.astype(np.float32))
     return tensors
 
 
@@ -131,7 +142,8 @@ def unpack(tensors: dict[str, Tensor], spec: WorldSpec) -> list[Start]:
     starts = []
     for name in sorted({key.split("/")[0] for key in tensors}):
         try:
-            lacking = [part for part in PARTS if f"{name}/{part}" not in tensors]
+            parts = (*PARTS, CARRIED) if spec.carried else PARTS
+            lacking = [part for part in parts if f"{name}/{part}" not in tensors]
             if lacking:
                 raise ValueError(f"it lacks {' and '.join(lacking)}")
             packed = tensors[f"{name}/frames"].numpy()
@@ -148,6 +160,7 @@ def unpack(tensors: dict[str, Tensor], spec: WorldSpec) -> list[Start]:
                 controls=controls,
                 seed=int(about["seed"]),
                 scene=dict(about["scene"]),
+                carried=tensors[f"{name}/{CARRIED}"].float().numpy() if spec.carried else None,
             )
             start.check(spec)
         except (KeyError, TypeError, AttributeError, ValueError, cv2.error) as error:

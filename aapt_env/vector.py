@@ -250,6 +250,9 @@ class AAPTVectorEnv(VectorEnv):
         }  # fmt: skip
         infos: dict[str, Any] = {"frames": frames, "seed": self.world.seeds.clone()}
         infos |= {name: torch.from_numpy(v.copy()).to(self.device) for name, v in kept.items()}
+        told = self.world.carried
+        if told is not None:
+            infos["carried"] = told.clone()
         if self.world.outcome is not None:
             infos["termination_probability"] = (
                 torch.zeros_like(self.world.ending) if ending is None else ending

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aapt_env.carried import laid, read
 from aapt_env.checkpoint import Checkpoint
 from aapt_env.controls import held
 from aapt_env.device import current, fast_bf16
@@ -157,17 +158,43 @@ class World:
         spec = self.spec
         start.check(spec)
         frames = torch.from_numpy(start.frames.copy())[None].to(self.device)
-        latents = self.vae.encode(frames)  # [1, 1 + n, C, h, w]
+        latents = self.vae.encode(frames)  # [1, 1 + n, C, h, w], of the picture
         count = latents.shape[1] - 1
         last = start.controls[len(start.controls) - count * spec.k :].astype(np.float32)
         controls = torch.from_numpy(last).to(self.device).view(count, spec.k, spec.control.width)
         scene = torch.from_numpy(spec.scene_row(start.scene)).to(self.device)
         shown, decoder = self.vae.decode(latents)
         memory = [state[0] for state in decoder]
-        made = Beginning(latents[0], controls, scene, memory, shown[0, -1, -1:].cpu().numpy())
+        whole = self.carrying(start, latents[0])
+        made = Beginning(whole, controls, scene, memory, shown[0, -1, -1:].cpu().numpy())
         if any(start is mine for mine in self.starts):
             self.beginnings[id(start)] = start, made
         return made
+
+    def carrying(self, start: Start, latents: Tensor) -> Tensor:
+        """Latents [1 + n, C, h, w] of a start's frames with its carried numbers, in a world that has some.
+
+        A picture of which they are not known takes those of the own start that looks most like it.
+        """
+        carrier = self.generator.trunk.carrier
+        if carrier is None:
+            return latents
+        told = start.carried
+        if told is None:
+            likes = [torch.from_numpy(own.frames[-1].copy()) for own in self.starts]
+            likes = self.vae.encode_alone(torch.stack(likes).to(self.device))
+            away = (likes - latents[-1]).square().mean((1, 2, 3))
+            told = self.starts[int(away.argmin())].carried[-1:].repeat(len(latents), axis=0)
+        numbers = laid(told, carrier, latents.shape[-2:])
+        return torch.cat([latents, numbers.to(latents)], dim=1)
+
+    @property
+    def carried(self) -> Tensor | None:
+        """float32 [B, names], the numbers of the game that the latest latents carry; None in a world without."""
+        trunk = self.generator.trunk
+        if trunk.carrier is None:
+            return None
+        return trunk.carrier.decode(read(self.previous.float(), trunk.config.carries))
 
     def begin(self, rows: list[int], found: list[Beginning], seeds: list[int]) -> None:
         """Begin episodes in rows of one group, whose starts have equally many latents."""
@@ -243,7 +270,8 @@ class World:
 
     def decode(self) -> tuple[Tensor, list[Tensor]]:
         """The latest latent's frames [B, k, H, W, 3], and the decoder's state after them."""
-        frames, after = self.vae.decode(self.previous[:, None], self.decoder)
+        picture = self.previous[:, None, : self.vae.config.channels]
+        frames, after = self.vae.decode(picture, self.decoder)
         return frames[:, 0], after
 
     @torch.inference_mode()

@@ -107,6 +107,15 @@ class Episodes:
         """float32 [F-1]; what the step from frame t to frame t + 1 paid."""
         return np.asarray(self._column(i, "next.reward"), np.float32)[:-1].copy()
 
+    def carried(self, i: int) -> np.ndarray | None:
+        """float32 [F, names], what the game told of itself at each frame; None where the dataset has nothing of it."""
+        if self.spec.carried is None:
+            return None
+        column = self._column(i, files.STATE)
+        names = len(self.spec.carried.names)
+        values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+        return np.asarray(values, np.float32).reshape(-1, names)
+
     def digests(self, i: int) -> np.ndarray | None:
         """int64 [F], `video.digests` of the frames as they were recorded; None in a dataset made before there were."""
         if not read_digested(self.path):

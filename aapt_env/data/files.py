@@ -22,6 +22,7 @@ FORMAT = 1  # of what is ours in meta/
 CHUNK = 1000  # files per folder
 IMAGE = "observation.image"
 DIGEST = "frame_digest"  # the column of `video.digests`
+STATE = "observation.state"  # what a game tells of itself in numbers
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
 DATASET = "meta/aapt.json"
 RECORD = "meta/aapt/" + FILE + ".json"

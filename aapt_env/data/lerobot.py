@@ -29,6 +29,7 @@ def rows(
     spec: WorldSpec,
     first: int = 0,
     digests: np.ndarray | None = None,
+    carried: np.ndarray | None = None,
 ) -> pa.Table:
     """The table of one episode: row t is frame t and the control that follows it; the last control is neutral.
 
@@ -39,6 +40,7 @@ def rows(
         spec: of the dataset.
         first: frames of the dataset before this episode.
         digests: int64 [F] of the frames; None in a dataset without them.
+        carried: float32 [F, names] that the game tells of itself; None of one that does not.
     """
     count = episode.length
     number = np.arange(count)
@@ -47,10 +49,8 @@ def rows(
     over = (
         number >= episode.frames_real - 2
     )  # the step from the row before the last real frame ends it
-    flat = pa.array(actions.ravel())
-    narrow = spec.control.width == 1
     columns = {
-        "action": flat if narrow else pa.FixedSizeListArray.from_arrays(flat, spec.control.width),
+        "action": vectors(actions),
         "next.reward": pa.array(np.append(rewards, np.float32(0))),
         "next.done": pa.array(over & episode.terminated),
         "next.truncated": pa.array(over & episode.truncated),
@@ -60,7 +60,16 @@ def rows(
         "index": pa.array(number + first),
         "task_index": pa.array(np.zeros(count, np.int64)),
     }
+    if carried is not None:
+        columns[files.STATE] = vectors(np.asarray(carried, np.float32))
     return pa.table(columns if digests is None else columns | {files.DIGEST: pa.array(digests)})
+
+
+def vectors(values: np.ndarray) -> pa.Array:
+    """A column of vectors [F, width]; of plain numbers where they have one element."""
+    flat = pa.array(np.ascontiguousarray(values).ravel())
+    width = values.shape[1]
+    return flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
 
 
 def episode_stats(frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray) -> dict:
@@ -143,6 +152,9 @@ def info(spec: WorldSpec, episodes: int, frames: int, digests: bool = True) -> d
         "next.truncated": {"dtype": "bool"} | scalar,
         "timestamp": {"dtype": "float32"} | scalar,
     }
+    if spec.carried is not None:
+        told = list(spec.carried.names)
+        features[files.STATE] = {"dtype": "float32", "shape": [len(told)], "names": told}
     counts = ("frame_index", "episode_index", "index", "task_index")
     for name in counts + (files.DIGEST,) * digests:
         features[name] = {"dtype": "int64"} | scalar

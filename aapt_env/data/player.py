@@ -108,6 +108,7 @@ class Player:
             if hasattr(policy, "reset"):
                 policy.reset(dream)
         frames, rows, rewards = [info["frames"][-1:]], [], []
+        told = [told_by(info, k)[-1:]] if self.writer.spec.carried else []
         latents = [dream.latent] if self.recipe.with_latents else []
         over = terminated = truncated = False
         real, most = 1, self.recipe.latents(self.writer.spec)
@@ -121,6 +122,7 @@ class Player:
             frames.append(info["frames"])
             rewards.append(paid(reward, info, k))
             latents += [dream.latent] if latents else []
+            told += [told_by(info, k)] if told else []
             real += info.get("frames_real", k)
             over = terminated or truncated
         self.writer.add(
@@ -135,6 +137,7 @@ class Player:
             index=index,
             frames_real=real,
             latents=np.stack(latents).astype(np.float16) if latents else None,
+            carried=np.concatenate(told) if told else None,
             **extras,
         )
         return 1 + len(rows) * k
@@ -174,6 +177,12 @@ def told_of_dream(env: gym.Env, info: dict) -> dict:
     if making is not None:
         told["dream"] = making | {"noise_seed": int(info["seed"])}
     return told
+
+
+def told_by(info: dict, k: int) -> np.ndarray:
+    """float32 [k, names], the carried numbers of each frame of a step; a dream has those of the latent."""
+    told = info.get("carried_frames")
+    return np.repeat(info["carried"][None], k, axis=0) if told is None else told
 
 
 def paid(reward: float, info: dict, k: int) -> np.ndarray:

@@ -64,6 +64,7 @@ class EpisodeWriter:
         index: int | None = None,
         frames_real: int | None = None,
         latents: np.ndarray | None = None,
+        carried: np.ndarray | None = None,
         **extras,
     ) -> int:
         """Write one episode.
@@ -80,6 +81,7 @@ class EpisodeWriter:
             index: its number in the dataset; the next free one by default.
             frames_real: frames the game made, where the last latent is filled by repeating its last frame.
             latents: float16 [1 + n, C, h, w] of a dream, kept where they are given.
+            carried: float32 [F, names], what the game told of itself at each frame, where the spec has such numbers.
             extras: anything else worth keeping, in JSON types.
 
         Returns:
@@ -91,7 +93,7 @@ class EpisodeWriter:
         """
         index = self._next if index is None else index
         controls, rewards = np.asarray(controls, np.float32), np.asarray(rewards, np.float32)
-        self._check(frames, controls, rewards)
+        self._check(frames, controls, rewards, carried)
         episode = Episode(
             index=index,
             length=len(frames),
@@ -106,7 +108,7 @@ class EpisodeWriter:
             stats=lerobot.episode_stats(frames, controls, rewards),
         )
         self._next = max(self._next, index + 1)
-        self._write(episode, frames, controls, rewards, latents)
+        self._write(episode, frames, controls, rewards, latents, carried)
         return index
 
     def gather(self) -> None:
@@ -140,11 +142,13 @@ class EpisodeWriter:
         controls: np.ndarray,
         rewards: np.ndarray,
         latents: np.ndarray | None,
+        carried: np.ndarray | None,
     ) -> None:
         """Write an episode's files, the sidecar last: until it is there, the episode is not."""
         sidecar = _as_json(episode)
         digests = video.digests(frames) if self._digested else None
-        table = lerobot.rows(episode, controls, rewards, self.spec, digests=digests)
+        parts = {"digests": digests, "carried": carried}
+        table = lerobot.rows(episode, controls, rewards, self.spec, **parts)
         video_file, data_file, record = (
             files.place(self.path, pattern, episode.index)
             for pattern in (files.VIDEO, files.DATA, files.RECORD)
@@ -189,7 +193,7 @@ class EpisodeWriter:
         if lerobot.stale(self.path, index):
             lerobot.gather(self.path, self.spec, index)
 
-    def _check(self, frames, controls, rewards) -> None:
+    def _check(self, frames, controls, rewards, carried) -> None:
         """Raises ValueError where a shape does not fit the spec."""
         spec, steps = self.spec, len(frames) - 1
         if frames.dtype != np.uint8 or frames.shape[1:] != (spec.height, spec.width, 3):
@@ -204,6 +208,14 @@ class EpisodeWriter:
             )
         if np.shape(rewards) != (steps,):
             raise ValueError(f"rewards {np.shape(rewards)}; expected ({steps},)")
+        told = None if spec.carried is None else (len(frames), len(spec.carried.names))
+        got = None if carried is None else np.shape(carried)
+        if got != told:
+            raise ValueError(f"carried {got}; expected {told}, the numbers of every frame")
+        if carried is not None and not np.isfinite(carried).all():
+            raise ValueError(
+                "carried numbers that are not finite; expected what the game tells of itself"
+            )
 
 
 def _as_json(episode: Episode) -> bytes:
@@ -217,4 +229,6 @@ def _essence(spec: WorldSpec) -> dict:
     """What two recordings must share; keys and the VAE's sizes may differ."""
     control = {n: getattr(spec.control, n) for n in ("kind", "space", "size", "names")}
     frame = {n: getattr(spec, n) for n in ("game", "height", "width", "frame_fps", "k", "scenes")}
+    if spec.carried is not None:
+        frame["carried"] = dataclasses.asdict(spec.carried)
     return frame | {f"control {n}": value for n, value in control.items()}

@@ -69,14 +69,12 @@ class Critic(nn.Module):
         Returns:
             {"latent": [B, T], "video": [B, 1]}, of the heads there are.
         """
-        length = controls.shape[1]
+        length, previous = controls.shape[1], self.trunk.expected(latents[:, :-1], controls)
         time = t[:, None].expand(-1, length)
         logits = {}
         for name, head in self.heads.items():
             seen = self.trunk.clip(scene, length, causal=name == "latent")
-            _, _, taps = self.trunk(
-                latents[:, 1:], latents[:, :-1], controls, time, seen, self.taps
-            )
+            _, _, taps = self.trunk(latents[:, 1:], previous, controls, time, seen, self.taps)
             if name == "video":
                 taps = [x.flatten(1, 2)[:, None] for x in taps]
             logits[name] = head(taps)

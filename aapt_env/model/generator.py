@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from aapt_env.model.trunk import Trunk, TrunkConfig, modulate
 from aapt_env.spec import ControlSpec
 
+SURE = (
+    0.003  # mean square by which carried numbers differ from what is expected of them, in the guess
+)
+
 
 class Generator(nn.Module):
     """Trunk and a linear head that gives the velocity v = noise - latent, as what it adds to a guess.
@@ -43,6 +47,7 @@ class Generator(nn.Module):
         Returns:
             [B, T, C, h, w] in the dtype of x.
         """
+        previous = self.trunk.expected(previous, controls)
         tokens, condition, _ = self.trunk(x, previous, controls, t, seen)
         if features is not None:
             features.append(tokens)
@@ -62,7 +67,16 @@ class Generator(nn.Module):
     def velocity(self, out: Tensor, x: Tensor, previous: Tensor, t: Tensor) -> Tensor:
         """What the last layer gives [B, T, N, C * patch**2], as cells, and the guess; shapes as in `forward`."""
         v = lay(out, self.config.rows, self.config.patch)
-        return v.to(x.dtype) + guess(x, previous, t, self.config.change)
+        return v.to(x.dtype) + guess(x, previous, t, self.change())
+
+    def change(self) -> float | Tensor:
+        """The guess's variance: one for all, or [C, 1, 1] where numbers are carried, which hardly surprise."""
+        c = self.config
+        if not c.carries or not c.change:
+            return c.change
+        change = self.leave.weight.new_full((c.channels, 1, 1), c.change, dtype=torch.float32)
+        change[-c.carries :] = SURE
+        return change
 
 
 def lay(out: Tensor, rows: int, patch: int) -> Tensor:
@@ -71,13 +85,13 @@ def lay(out: Tensor, rows: int, patch: int) -> Tensor:
     return rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=h, p=p, q=p)
 
 
-def guess(x: Tensor, previous: Tensor, t: Tensor, change: float) -> Tensor:
+def guess(x: Tensor, previous: Tensor, t: Tensor, change: float | Tensor) -> Tensor:
     """The mean velocity at x if latents were steps of independent normal numbers of variance `change`.
 
     With x = (1 - t) (previous + d) + t z, the mean of z - previous - d given x; at t = 1 it is x - previous, from
     which one pass makes the last latent again. Shapes as in `Generator.forward`.
     """
-    if not change:
+    if isinstance(change, float | int) and not change:
         return torch.zeros_like(x)
     t = t[..., None, None, None].to(x.dtype)
     left = 1 - t

@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from aapt_env import carried
 from aapt_env.controls import check_maps, encoder
 from aapt_env.model.cache import KV, Clip, KeyValue, Parallel, Scene, Turns, asked, join
 from aapt_env.model.rope import Rope
-from aapt_env.spec import ControlSpec
+from aapt_env.spec import CarriedSpec, ControlSpec
+from aapt_env.strict import strict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,12 @@ class TrunkConfig:
     window: int = 12  # W: latents seen before the current one, besides the sink
     scenes: tuple[int, ...] = ()  # values per scene attribute; one scene token each
     change: float = 0.0  # mean square from one latent to the next that the generator's guess expects; 0: it has none
+    carried: CarriedSpec | None = None  # what the last channels are, where they are no picture
 
     def __post_init__(self):
         object.__setattr__(self, "scenes", tuple(self.scenes))
+        if not isinstance(self.carried, (CarriedSpec, type(None))):
+            object.__setattr__(self, "carried", strict(CarriedSpec, self.carried, "carried"))
         sizes = {
             n: getattr(self, n)
             for n in ("channels", "rows", "columns", "patch", "dim", "depth", "heads", "window")
@@ -50,6 +55,11 @@ class TrunkConfig:
             raise ValueError(f"{self.dim=} must be divisible by {self.heads=}")
         if self.rows % self.patch or self.columns % self.patch:
             raise ValueError(f"grid {self.rows}x{self.columns} must be divisible by {self.patch=}")
+
+    @property
+    def carries(self) -> int:
+        """Channels of a latent that are carried numbers."""
+        return self.carried.channels if self.carried else 0
 
     @property
     def tokens(self) -> int:
@@ -160,7 +170,11 @@ class Trunk(nn.Module):
         self.config = config
         dim = config.dim
         self.control = encoder(control, dim, (config.rows, config.columns))
-        channels = 2 * config.channels + self.control.map_channels
+        self.carrier = None
+        if config.carried is not None:
+            self.carrier = carried.carrier(config.carried, control, (config.rows, config.columns))
+        where = self.carrier.map_channels if self.carrier is not None else 0
+        channels = 2 * config.channels + self.control.map_channels + where
         self.enter = nn.Linear(channels * config.patch**2, dim)
         self.time = nn.Sequential(nn.Linear(128, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.modulation = nn.Linear(dim, 6 * dim)
@@ -194,6 +208,19 @@ class Trunk(nn.Module):
             )
         return Clip(self.rope, self.scene(scene), length, causal)
 
+    def expected(self, previous: Tensor, controls: Tensor) -> Tensor:
+        """The latents before, carried numbers as the controls would have them: shapes as `forward`."""
+        if self.carrier is None:
+            return previous
+        numbers = carried.read(previous.float(), self.config.carries)
+        return carried.put(previous, self.carrier.expected(numbers, controls))
+
+    def where(self, previous: Tensor) -> Tensor | None:
+        """What carried numbers look like to the networks: [B, T, M, h, w], or None."""
+        if self.carrier is None:
+            return None
+        return self.carrier.maps(previous[:, :, -self.config.carries :, 0, 0].float())
+
     def forward(
         self,
         x: Tensor,
@@ -207,7 +234,7 @@ class Trunk(nn.Module):
 
         Args:
             x: [B, T, C, h, w] noise, noisy latents, or (critic) clean latents.
-            previous: [B, T, C, h, w] the latent before each.
+            previous: [B, T, C, h, w] the latent before each, as `expected` gives it.
             controls: [B, T, k, width].
             t: [B, T] diffusion time in [0, 1].
             seen: a Clip, GrowingCache, RingCache or Segment.
@@ -218,7 +245,8 @@ class Trunk(nn.Module):
         """
         vector, maps = self.control(controls)
         check_maps(maps, self.control.map_channels, (self.config.rows, self.config.columns))
-        inputs = [x, previous] if maps is None else [x, previous, maps]
+        inputs = [x, previous, maps, self.where(previous)]
+        inputs = [each for each in inputs if each is not None]
         p = self.config.patch
         patches = rearrange(
             torch.cat(inputs, dim=2), "b t c (h p) (w q) -> b t (h w) (c p q)", p=p, q=p

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aapt_env.carried import apart
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
@@ -17,7 +18,7 @@ from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import Balance, held, relativistic, squared_gap
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import teacher_forced
+from aapt_env.train.diffusion import TOLD, teacher_forced
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import adam, average
@@ -303,7 +304,9 @@ class AdversarialStage(Stage):
         """
         noise = dice.normal(*clip.latents[:, 1:].shape)
         velocity = teacher_forced(self.generator, noise, clip, noise.new_ones(len(noise)))
-        return (noise - velocity - clip.latents[:, 1:]).square().mean()
+        error = (noise - velocity - clip.latents[:, 1:]).square()
+        picture, told = apart(error, self.generator.config.carries)
+        return picture + TOLD * told
 
     def astray(self, other: Generator, match: Match) -> Tensor:
         """[B, 1 + T, C, h, w] squared distances of the fakes from what `other` makes of the same noise and past."""

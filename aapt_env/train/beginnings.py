@@ -10,8 +10,16 @@ STARTS = 64
 LATEST = 20  # seconds into an episode
 
 
-def beginnings(episodes: Episodes, indices: list[int], seed: int) -> list[Start]:
+def beginnings(
+    episodes: Episodes, indices: list[int], seed: int, carry: bool = False
+) -> list[Start]:
     """Starts out of episodes `indices`: of those with room for a dream where there are any.
+
+    Args:
+        episodes: the dataset.
+        indices: where starts are looked for first.
+        seed: of the dice.
+        carry: whether the world carries the numbers that the dataset has.
 
     Raises:
         ValueError: no episode is as long as a latent.
@@ -32,5 +40,8 @@ def beginnings(episodes: Episodes, indices: list[int], seed: int) -> list[Start]
         first = k * int(dice.pick.integers(min(room, LATEST * episodes.spec.frame_fps // k)))
         frames = episodes.frames(i, first, first + span + 1)
         controls = episodes.controls(i)[: first + span]
-        found.append(Start(frames=frames, controls=controls, seed=about.seed, scene=about.scene))
+        told = episodes.carried(i) if carry else None
+        told = None if told is None else told[first : first + span + 1 : k]
+        parts = {"frames": frames, "controls": controls, "carried": told}
+        found.append(Start(seed=about.seed, scene=about.scene, **parts))
     return found

@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aapt_env.carried import apart, corrected
 from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.optim import adam, average, optimizer
 from aapt_env.train.stage import Losses, Stage, Turn
+
+TOLD = 300.0  # weight of carried numbers beside the picture: they are off by a hundredth of what a picture is
 
 
 def shifted(t: Tensor, s: float) -> Tensor:
@@ -41,16 +44,26 @@ def teacher_forced(
     return generator.parallel(x, recycled, clip.controls, time, clip.scene).float()
 
 
-def smudged(clip: Clip, dice: Dice, most: float) -> Tensor:
-    """The latents to recycle [B, T, C, h, w], under noise of one deviation per clip, 0 to `most`.
+def smudged(clip: Clip, dice: Dice, most: float, carried: int = 0, fade: float = 0.0) -> Tensor:
+    """The latents to recycle [B, T, C, h, w]: dreams recycle their faults; who has seen none passes them on enlarged.
 
-    A dream recycles latents with small faults; who has seen none passes them on enlarged.
+    Args:
+        clip: the real ones.
+        dice: draws one level for each clip.
+        most: noise of a deviation of 0 to this is laid over the picture.
+        carried: channels at the end that stay as they are.
+        fade: share of the clips whose picture is faded, to any share of itself down to nothing: what is to be seen
+            must then be told from the carried numbers.
     """
     real = clip.latents[:, :-1]
-    if not most:
+    if not (most or fade):
         return real
     level = most * dice.uniform(len(real))[:, None, None, None, None]
-    return real + level * dice.normal(*real.shape)
+    smudged = real + level * dice.normal(*real.shape)
+    if fade:
+        gone = (dice.uniform(len(real)) < fade) * dice.uniform(len(real))
+        smudged = smudged - gone[:, None, None, None, None] * real
+    return corrected(smudged, real, carried)
 
 
 @torch.no_grad()
@@ -85,6 +98,7 @@ class Diffusion:
     weight_decay: float = 0.01
     shift: float = 4.0  # the paper's 24, scaled with the square root of tokens
     smudge: float = 0.3  # the most noise on recycled latents, as a deviation; the paper has none
+    fade: float = 0.0  # share of clips whose recycled picture is faded, where numbers are carried
     own: int = 0  # most passes in a row whose answers are recycled in the place of real latents
     ema: float = 0.995
 
@@ -115,10 +129,17 @@ class DiffusionStage(Stage):
         noise = dice.normal(*clip.latents[:, 1:].shape)
         t = shifted(dice.uniform(len(noise)), self.config.shift)
         past = own(self.generator, clip, dice, self.config.own) if self.config.own else clip
-        recycled = smudged(past, dice, self.config.smudge)
+        count = self.generator.config.carries
+        recycled = smudged(past, dice, self.config.smudge, count, self.config.fade)
         v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t, recycled=recycled)
-        loss = (v - (noise - clip.latents[:, 1:])).square().mean()
-        yield loss, {"loss": loss.detach()}
+        error = (v - (noise - clip.latents[:, 1:])).square()
+        loss, told = apart(error, count)
+        if count:  # an error of the velocity is one of the latent over t
+            told = apart(error * t.square()[:, None, None, None, None], count)[1]
+        yield (
+            loss + TOLD * told,
+            {"loss": loss.detach()} | ({"told": told.detach()} if count else {}),
+        )
 
     def after(self, step: int) -> None:
         """Average the weights; a warm start keeps early steps out."""
@@ -179,7 +200,7 @@ class ConsistencyStage(Stage):
             shifted((level + 1) / n, self.config.shift),
             shifted(level / n, self.config.shift),
         )
-        recycled = smudged(clip, dice, self.config.smudge)
+        recycled = smudged(clip, dice, self.config.smudge, self.generator.config.carries)
         x_high = noisy(clip, noise, high)
         with torch.no_grad():
             gap = (low - high)[:, None, None, None, None]

@@ -47,7 +47,11 @@ class Dreamer:
     @torch.no_grad()
     def frames(self, latents: Tensor) -> Tensor:
         """[B, 1 + T, C, h, w] -> [B, 1 + T, H, W, 3]: the last frame of each latent."""
-        return self.vae.decode(latents)[0][:, :, -1]
+        return self.decoded(latents)[:, :, -1]
+
+    def decoded(self, latents: Tensor) -> Tensor:
+        """[B, 1 + T, C, h, w] -> [B, 1 + T, k, H, W, 3] of the picture's channels."""
+        return self.vae.decode(latents[:, :, : self.vae.config.channels])[0]
 
     @torch.no_grad()
     def sheet(self, generator: Generator) -> np.ndarray:
@@ -62,7 +66,7 @@ class Dreamer:
         """{"control": share of controls that a meter reads back from the dreams}; empty without one."""
         if self.obeyed is None:
             return {}
-        shown = self.vae.decode(self.latents(generator))[0][:, self.given - 1 :]
+        shown = self.decoded(self.latents(generator))[:, self.given - 1 :]
         clips = torch.cat([shown[:, 0, -1:], shown[:, 1:].flatten(1, 2)], dim=1).cpu().numpy()
         rows = self.clip.controls[:, self.given - 1 :, 0].cpu().numpy()
         return {"control": self.obeyed(clips, rows)}

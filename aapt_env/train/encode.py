@@ -16,8 +16,10 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from aapt_env.carried import carrier, laid
 from aapt_env.data.episodes import Episodes, cores
 from aapt_env.model.vae import VAE
+from aapt_env.spec import CarriedSpec
 from aapt_env.train import state
 from aapt_env.train.clips import EncodedEpisode
 
@@ -93,6 +95,7 @@ def encode_all(
     frames: Callable[[int], np.ndarray],
     folder: Path,
     bf16: bool,
+    carried: CarriedSpec | None = None,
 ) -> list[EncodedEpisode]:
     """Encode the episodes that `folder` does not hold yet, and return all.
 
@@ -103,6 +106,7 @@ def encode_all(
         frames: f(index) -> an episode's frames; asked for what must be encoded only, in several threads at once.
         folder: of the latents.
         bf16: whether the encoder runs in it.
+        carried: numbers of the game that become the last channels of the latents; files hold the picture alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / MARK
@@ -124,7 +128,7 @@ def encode_all(
         if pixels is not None:
             latents, alone = encode_frames(vae, pixels, bf16)
             state.write(path, {"latents": latents, "alone": alone}, {"controls": played})
-        out.append(episode(episodes, index, load_file(path)))
+        out.append(episode(episodes, index, load_file(path), carried))
     return out
 
 
@@ -136,9 +140,20 @@ def holds(path: Path, played: str) -> bool:
         return (file.metadata() or {}).get("controls") == played
 
 
-def episode(episodes: Episodes, index: int, tensors: dict[str, torch.Tensor]) -> EncodedEpisode:
-    """Latents beside the controls that made them, and what these were paid."""
+def episode(
+    episodes: Episodes,
+    index: int,
+    tensors: dict[str, torch.Tensor],
+    carried: CarriedSpec | None = None,
+) -> EncodedEpisode:
+    """Latents, with the numbers they carry, beside the controls that made them, and what these were paid."""
     k, count = episodes.spec.k, len(tensors["latents"]) - 1
+    if carried is not None:
+        told, grid = episodes.carried(index), tensors["latents"].shape[-2:]
+        assert told is not None, "a world carries what its dataset has"
+        made = carrier(carried, episodes.spec.control, grid)
+        numbers = laid(told[: 1 + count * k : k], made, grid).half()
+        tensors = {name: torch.cat([each, numbers], dim=1) for name, each in tensors.items()}
     controls = torch.from_numpy(np.ascontiguousarray(episodes.controls(index)[: count * k]))
     scene = torch.from_numpy(episodes.spec.scene_row(episodes.index[index].scene))
     paid = torch.from_numpy(np.ascontiguousarray(episodes.rewards(index)[: count * k]))

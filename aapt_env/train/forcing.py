@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aapt_env.carried import corrected
 from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, resume, rollout
@@ -52,10 +53,13 @@ class Past:
     def again(self, generator: Generator) -> Tensor:
         """The same latents with all the gradients that a growing cache would give: [B, 1 + T, C, h, w]."""
         if self.memory is None:
-            return replay(generator, self.rolled, self.controls, self.noise, self.scene, self.given)
-        made = resume(generator, self.rolled, self.controls, self.noise, self.memory)
-        same = self.rolled[:, self.lead : self.given]
-        return torch.cat([same, made[:, self.given - self.free - 1 :]], dim=1)
+            parts = self.rolled, self.controls, self.noise, self.scene, self.given
+            made = replay(generator, *parts)
+        else:
+            made = resume(generator, self.rolled, self.controls, self.noise, self.memory)
+            same = self.rolled[:, self.lead : self.given]
+            made = torch.cat([same, made[:, self.given - self.free - 1 :]], dim=1)
+        return corrected(made, self.end, generator.config.carries)
 
 
 def dream(
@@ -88,6 +92,10 @@ def dream(
     if not how.student:
         return replay(generator, clip.latents, clip.controls, noise, clip.scene, 1)[:, lead:]
     free = lead + overlap if lead else 0
+    if generator.config.carries and not (how.detach and how.memory):
+        raise ValueError(
+            "a world that carries numbers is trained with detach and memory, as in the paper"
+        )
     if how.detach and how.memory and (free or length <= window + 2):
         roll = roll or Roller(generator)
         rolled, memory = roll(clip.latents, clip.controls, noise, clip.scene, given, free)

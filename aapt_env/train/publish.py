@@ -49,7 +49,8 @@ def write_checkpoint(training: Training, stage: str) -> None:
         "budget_seconds": folder.budget, "frames": sum(e.length for e in episodes.index),
         "device": str(training.device), "machine": platform.processor() or platform.machine(),
     }  # fmt: skip
-    starts = beginnings(episodes, training.data.unseen, folder.seed)
+    carry = training.spec.carried is not None
+    starts = beginnings(episodes, training.data.unseen, folder.seed, carry)
     parts = training.spec, training.generator(stage), training.vae, starts, about
     own = folder.path / stage / "checkpoint"  # to be measured beside the other stages
     if training.last_generated() == stage:

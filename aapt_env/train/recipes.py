@@ -54,6 +54,7 @@ class Recipe:
     change: float = (
         0.25  # of latents of unit variance, from one to the next: a game at four frames per latent
     )
+    carry: bool = False  # whether the dream carries the numbers that the game tells of itself
     autoencode: Autoencode
     diffusion: Diffusion
     consistency: Consistency
@@ -90,6 +91,7 @@ class Recipe:
             encoder=self.encoder,
             decoder=self.decoder,
         )
+        spec = replace(spec, carried=spec.carried if self.carry else None)
         spec, trunk = sizes.fit(
             spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
             change=self.change,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from aapt_env.carried import corrected
 from aapt_env.fast.fit import triton
 from aapt_env.fast.still import still
 from aapt_env.fast.ways import capture
@@ -54,7 +55,8 @@ class Roller:
         """Roll out from an empty cache.
 
         Args:
-            start: [B, given or more, C, h, w] the real beginning, as in `rollout`.
+            start: [B, given or more, C, h, w] the real beginning, as in `rollout`. Where numbers are carried, all
+                1 + T: these stay those of the game, so that it is known what the picture should show.
             controls: [B, T, k, width].
             noise: [B, T, C, h, w].
             scene: [B, attributes].
@@ -64,7 +66,7 @@ class Roller:
         Returns:
             [B, 1 + T, C, h, w] beginning with the given ones, and the memory at that age.
         """
-        kind = start.device.type
+        kind, carries = start.device.type, self.generator.config.carries
         torch.clear_autocast_cache()  # of weights that have moved since
         kv = self.scene(scene)
         player = self.player(kind)
@@ -77,7 +79,7 @@ class Roller:
                     memory = Memory.of(cache, i)
                 made = ahead(out[i], controls[:, i], noise[:, i])
                 if i + 1 >= len(out):
-                    out.append(made)
+                    out.append(corrected(made, start[:, i + 1], carries) if carries else made)
         torch.clear_autocast_cache()  # weights cast without gradient would be used again with it
         return torch.stack(out, dim=1), memory
 

@@ -135,7 +135,9 @@ class Training:
         self.load_vae("autoencode")
         data, folder = self.data, self.folder.path / "latents"
         encoded = {
-            part: encode_all(self.vae, data.episodes, indices, data.pixels, folder, self.bf16)
+            part: encode_all(
+                self.vae, data.episodes, indices, data.pixels, folder, self.bf16, self.spec.carried
+            )
             for part, indices in data.indices.items()
         }
         data.forget()

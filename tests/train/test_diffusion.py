@@ -217,7 +217,7 @@ def test_a_consistent_student_has_no_loss():
     noise = Dice.of(0, "x", 1).normal(*clip.latents[:, 1:].shape)
 
     class Knows(torch.nn.Module):
-        trunk = stage.generator.trunk
+        trunk, config = stage.generator.trunk, stage.generator.config
 
         def parallel(self, x, previous, controls, t, scene):
             return noise - clip.latents[:, 1:]

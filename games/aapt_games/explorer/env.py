@@ -18,6 +18,14 @@ HOUSES = {"castle": 73, "villa": 45, "temple": 66, "garden": 61}  # seeds of tho
 HOUSE = 12  # metres they are wide
 
 
+def whereabouts(side: int) -> dict[str, Any]:
+    """What `info["carried"]` is, in a place so many metres wide."""
+    return {
+        "kind": "place", "names": ("x", "y", "yaw", "pitch"),
+        "middle": (side / 2, side / 2, 0.0, 0.0), "spread": (side / 4, side / 4, 1.0, 0.25),
+    }  # fmt: skip
+
+
 class ExplorerEnv(Simulator):
     """Walk through the rooms, corridors and courtyards of four houses.
 
@@ -38,9 +46,9 @@ class ExplorerEnv(Simulator):
     Never by itself.
 
     ### Info
-    `pose` [4]: x, y (m), yaw, pitch (rad; yaw 0 looks along +x, more turns right). `command` and `motion` [4] of the
-    last frame. `depth` [H, W] float32: metres along the optical axis, about 1000 for the sky. `eye`: metres above the
-    floor. `room`, `kind`, `visited`, `scene`.
+    `pose` [4]: x, y (m), yaw, pitch (rad; yaw 0 looks along +x, more turns right), and as float32 `carried`, which a
+    dream can carry along. `command` and `motion` [4] of the last frame. `depth` [H, W] float32: metres along the
+    optical axis, about 1000 for the sky. `eye`: metres above the floor. `room`, `kind`, `visited`, `scene`.
 
     ### Reset options
     `options={"scene": {"style": ..., "time": ...}}`, each optional; see `scenes`.
@@ -54,6 +62,7 @@ class ExplorerEnv(Simulator):
     control_kind = "camera"
     control_names = ("forward", "strafe", "yaw", "pitch")
     control_settings = {"metres": STRIDE, "degrees": TURN, "fov": FOV}
+    carried = whereabouts(HOUSE)
     keymap = [
         (("w",), 0, 1.0), (("s",), 0, -1.0), (("d",), 1, 1.0), (("a",), 1, -1.0),
         (("right",), 2, 0.8), (("left",), 2, -0.8), (("up",), 3, 0.6), (("down",), 3, -0.6),
@@ -121,9 +130,11 @@ class ExplorerEnv(Simulator):
     def _info(self) -> dict[str, Any]:
         """Exact state; arrays are copies."""
         w, room = self.walker, self._room()
+        pose = np.array([w.x, w.y, w.yaw, w.pitch])
         return {
             "frame": self.frame,
-            "pose": np.array([w.x, w.y, w.yaw, w.pitch]),
+            "pose": pose,
+            "carried": pose.astype(np.float32),
             "eye": EYE,
             "command": self.command.copy(),
             "motion": self.motion.copy(),
@@ -140,6 +151,8 @@ class LabyrinthEnv(ExplorerEnv):
 
     The explorer's game in a place of its own for every seed, more than six times as large.
     """
+
+    carried = whereabouts(SIZE)
 
     def _where(self, seed: int, scene: dict[str, str]) -> int:
         return seed + 2**31 if seed in HOUSES.values() else seed

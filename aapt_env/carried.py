@@ -1,0 +1,165 @@
+"""What a game tells of itself in numbers, and a dream carries along with the picture.
+
+A latent of such a world is the picture's channels and, behind them, a channel for each number, the same in every cell.
+They are recycled, kept and dreamt as the picture is; the VAE knows nothing of them. A game says which they are by its
+attribute `carried` and has them in `info["carried"]`; a dream has its own there.
+
+A kind of numbers is a module that answers
+
+    encode(values [..., names]) -> [..., channels], of about unit spread
+    decode(numbers [..., channels]) -> [..., names]
+    expected(numbers [..., channels], controls [..., k, width]) -> what the controls would make of them
+    maps(numbers [..., channels]) -> [..., map_channels, h, w], further input of the networks; None for none
+"""
+
+from __future__ import annotations
+
+from math import pi, radians, sqrt
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aapt_env.controls import directions
+from aapt_env.spec import CarriedSpec, ControlSpec
+
+
+class Numbers(nn.Module):
+    """Any numbers: each on its scale, expected to stay, and shown to the networks as they are."""
+
+    map_channels = 0
+
+    middle: Tensor
+    spread: Tensor
+
+    def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
+        super().__init__()
+        self.register_buffer("middle", torch.tensor(spec.middle), persistent=False)
+        self.register_buffer("spread", torch.tensor(spec.spread), persistent=False)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """[..., names] -> [..., channels]."""
+        return (values - self.middle.to(values)) / self.spread.to(values)
+
+    def decode(self, numbers: Tensor) -> Tensor:
+        """[..., channels] -> [..., names]."""
+        return numbers * self.spread.to(numbers) + self.middle.to(numbers)
+
+    def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
+        """The same."""
+        return numbers
+
+    def maps(self, numbers: Tensor) -> Tensor | None:
+        """None."""
+        return None
+
+
+class Place(Numbers):
+    """Where a walker stands and looks: `x`, `y` (m), `yaw` (rad; 0 is along +x, more turns right), `pitch` (rad, up).
+
+    The heading is carried as its cosine and sine. A camera's controls say where it would be if nothing stood in its
+    way: what the generator adds is what did. The networks see the place as waves over two distances, and the world's
+    direction of the ray through each cell: what is to be seen is a function of these.
+    """
+
+    NAMES = ("x", "y", "yaw", "pitch")
+    PERIODS = (2.0, 1.0)  # of the waves, in units of the spread
+    map_channels = 2 * 2 * len(PERIODS) + 3
+
+    rays: Tensor
+    reads: Tensor
+
+    def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
+        super().__init__(spec, control, grid)
+        about = control.settings
+        if tuple(spec.names) != self.NAMES or not {"metres", "degrees", "fov"} <= set(about):
+            raise ValueError(
+                f"a place is {self.NAMES} under a camera's control, got {spec.names} and {about}"
+            )
+        self.metres, self.turn = about["metres"], radians(about["degrees"])
+        order = [control.names.index(n) for n in ("forward", "strafe", "yaw", "pitch")]
+        self.register_buffer("reads", torch.tensor(order), persistent=False)
+        self.register_buffer("rays", directions(grid, about["fov"]), persistent=False)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """[..., 4] -> [..., 5]."""
+        x, y, yaw, pitch = values.unbind(-1)
+        (mx, my, _, mp), (sx, sy, _, sp) = self.middle.tolist(), self.spread.tolist()
+        parts = [(x - mx) / sx, (y - my) / sy, sqrt(2) * yaw.cos(), sqrt(2) * yaw.sin()]
+        return torch.stack([*parts, (pitch - mp) / sp], dim=-1)
+
+    def decode(self, numbers: Tensor) -> Tensor:
+        """[..., 5] -> [..., 4]."""
+        x, y, c, s, pitch = numbers.unbind(-1)
+        (mx, my, _, mp), (sx, sy, _, sp) = self.middle.tolist(), self.spread.tolist()
+        return torch.stack([x * sx + mx, y * sy + my, torch.atan2(s, c), pitch * sp + mp], dim=-1)
+
+    def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
+        """After the k steps that the controls ask for, each along the heading before its turn."""
+        x, y, yaw, pitch = self.decode(numbers).unbind(-1)
+        for step in controls.to(numbers)[..., self.reads].unbind(-2):
+            forward, strafe, turn, tilt = step.unbind(-1)
+            c, s = yaw.cos(), yaw.sin()
+            x = x + self.metres * (forward * c - strafe * s)
+            y = y + self.metres * (forward * s + strafe * c)
+            yaw, pitch = yaw + self.turn * turn, pitch + self.turn * tilt
+        return self.encode(torch.stack([x, y, yaw, pitch], dim=-1))
+
+    def maps(self, numbers: Tensor) -> Tensor:
+        """[..., 5] -> [..., 11, h, w]: waves of x and of y, and the direction of each cell's ray."""
+        x, y, c, s, _ = (n[..., None, None, None] for n in numbers.unbind(-1))
+        pitch = self.decode(numbers)[..., 3, None, None, None]
+        size = (c.square() + s.square()).clamp(min=1e-6).sqrt()
+        c, s, up, level = c / size, s / size, pitch.sin(), pitch.cos()
+        right, down, ahead = self.rays.to(numbers)[:, None]
+        flat = ahead * level + down * up  # along the heading
+        rays = [flat * c - right * s, flat * s + right * c, ahead * up - down * level]
+        waves = [
+            (sqrt(2) * f(2 * pi * v / period)).expand_as(rays[0])
+            for period in self.PERIODS
+            for v in (x, y)
+            for f in (torch.sin, torch.cos)
+        ]
+        return torch.cat([*waves, *(sqrt(3) * ray for ray in rays)], dim=-3)
+
+
+KINDS: dict[str, type[Numbers]] = {"numbers": Numbers, "place": Place}
+
+
+def carrier(spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]) -> Numbers:
+    """The module of a kind of numbers. Raises ValueError: there is none of that kind."""
+    if spec.kind not in KINDS:
+        raise ValueError(f"no kind of carried numbers {spec.kind!r}; there are {sorted(KINDS)}")
+    return KINDS[spec.kind](spec, control, grid)
+
+
+def laid(values: np.ndarray, made: Numbers, grid: tuple[int, int]) -> Tensor:
+    """A game's numbers [T, names] as the last channels of T latents: float32 [T, channels, h, w]."""
+    numbers = made.encode(torch.from_numpy(np.asarray(values, np.float32)))
+    return numbers[..., None, None].expand(*numbers.shape, *grid)
+
+
+def read(latents: Tensor, channels: int) -> Tensor:
+    """The numbers in latents [..., C, h, w], each the mean of its channel: [..., channels]."""
+    return latents[..., -channels:, :, :].mean((-1, -2))
+
+
+def put(latents: Tensor, numbers: Tensor) -> Tensor:
+    """Latents [..., C, h, w] with `numbers` [..., channels] in the place of theirs."""
+    cells = numbers[..., None, None].expand(*numbers.shape, *latents.shape[-2:])
+    return torch.cat([latents[..., : -numbers.shape[-1], :, :], cells.to(latents)], dim=-3)
+
+
+def corrected(made: Tensor, real: Tensor, channels: int) -> Tensor:
+    """Latents [..., C, h, w] whose last `channels` are those of `real`, the same shape; without any, `made` itself."""
+    if not channels:
+        return made
+    both = made[..., :-channels, :, :], real[..., -channels:, :, :].to(made)
+    return torch.cat(both, dim=-3)
+
+
+def apart(error: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Means of squared errors [..., C, h, w] over the picture's channels, and over the last `channels`; 0 of none."""
+    if not channels:
+        return error.mean(), error.new_zeros(())
+    return error[..., :-channels, :, :].mean(), error[..., -channels:, :, :].mean()
