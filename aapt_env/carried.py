@@ -58,13 +58,15 @@ class Place(Numbers):
     """Where a walker stands and looks: `x`, `y` (m), `yaw` (rad; 0 is along +x, more turns right), `pitch` (rad, up).
 
     The heading is carried as its cosine and sine. A camera's controls say where it would be if nothing stood in its
-    way: what the generator adds is what did. The networks see the place as waves over two distances, and the world's
-    direction of the ray through each cell: what is to be seen is a function of these.
+    way: what the generator adds is what did. The networks see the place, and for each cell the line of sight, as
+    direction and distance from the middle: what is to be seen is a function of these, and along a line it hardly
+    changes (Plücker coordinates of rays, as in light field networks, arXiv 2106.02634).
     """
 
     NAMES = ("x", "y", "yaw", "pitch")
-    PERIODS = (2.0, 1.0)  # of the waves, in units of the spread
-    map_channels = 2 * 2 * len(PERIODS) + 3
+    PLACES = (2.0, 1.0)  # wavelengths of the place, in units of the spread
+    LINES = (4.0, 2.0, 1.0, 0.5)  # and of how far from the middle a cell's line of sight passes
+    map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8
 
     rays: Tensor
     reads: Tensor
@@ -106,7 +108,11 @@ class Place(Numbers):
         return self.encode(torch.stack([x, y, yaw, pitch], dim=-1))
 
     def maps(self, numbers: Tensor) -> Tensor:
-        """[..., 5] -> [..., 11, h, w]: waves of x and of y, and the direction of each cell's ray."""
+        """[..., 5] -> [..., 27, h, w] of unit spread.
+
+        In order: the world's direction of each cell's ray; waves of x and of y; waves of the distance at which the
+        line that the ray is on passes the middle, to the right above 0; twice and four times its heading and elevation.
+        """
         x, y, c, s, _ = (n[..., None, None, None] for n in numbers.unbind(-1))
         pitch = self.decode(numbers)[..., 3, None, None, None]
         size = (c.square() + s.square()).clamp(min=1e-6).sqrt()
@@ -114,13 +120,25 @@ class Place(Numbers):
         right, down, ahead = self.rays.to(numbers)[:, None]
         flat = ahead * level + down * up  # along the heading
         rays = [flat * c - right * s, flat * s + right * c, ahead * up - down * level]
-        waves = [
-            (sqrt(2) * f(2 * pi * v / period)).expand_as(rays[0])
-            for period in self.PERIODS
-            for v in (x, y)
-            for f in (torch.sin, torch.cos)
-        ]
-        return torch.cat([*waves, *(sqrt(3) * ray for ray in rays)], dim=-3)
+        wide = (
+            (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
+        )  # cosine of the elevation
+        heading, elevation = (rays[0] / wide, rays[1] / wide), (wide, rays[2])
+        off = x * heading[1] - y * heading[0]
+        waves = [turn for period in self.PLACES for v in (x, y) for turn in around(v, period)]
+        waves += [turn for period in self.LINES for turn in around(off, period)]
+        for angle in (heading, elevation):
+            for _ in range(2):
+                angle = angle[0].square() - angle[1].square(), 2 * angle[0] * angle[1]
+                waves += angle
+        parts = [sqrt(3) * ray for ray in rays] + [sqrt(2) * wave for wave in waves]
+        return torch.cat([part.expand_as(off) for part in parts], dim=-3)
+
+
+def around(value: Tensor, period: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of a value that comes round after a period."""
+    angle = 2 * pi / period * value
+    return angle.cos(), angle.sin()
 
 
 KINDS: dict[str, type[Numbers]] = {"numbers": Numbers, "place": Place}

@@ -19,6 +19,7 @@ from aapt_env.model.rollout import replay, rollout, step
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.spec import CarriedSpec, WorldSpec
 from aapt_env.starts import Start, pack, unpack
+from aapt_env.train.adversarial import Match
 from aapt_env.train.clips import Clip
 from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import smudged
@@ -100,7 +101,7 @@ def test_rays_point_where_the_camera_looks(place, spec):
     yaw, pitch = 0.7, 0.2
     maps = place.maps(place.encode(torch.tensor([3.0, 4.0, yaw, pitch])))
     assert maps.shape == (place.map_channels, *GRID)
-    rays = maps[-3:] / 3**0.5
+    rays = maps[:3] / 3**0.5
     assert torch.allclose(rays.norm(dim=0), torch.ones(GRID), atol=1e-5)
     middle = rays[:, 3:5, 3:5].mean((1, 2))
     ahead = [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)]
@@ -109,6 +110,20 @@ def test_rays_point_where_the_camera_looks(place, spec):
     across = torch.einsum("c,chw->hw", right, rays)
     assert torch.allclose(across, directions(GRID, 80.0)[0], atol=1e-5)
     assert (rays[2, 0] > rays[2, -1]).all()
+
+
+def test_who_walks_along_a_line_of_sight_stays_on_it(spec):
+    """The maps of the line ahead are the same from all places on it, but for the waves of the place itself."""
+    yaw = torch.tensor(0.7)
+    far = torch.linspace(-3, 3, 7)
+    values = torch.stack([6 + far * yaw.cos(), 5 + far * yaw.sin(), yaw + 0 * far, 0 * far], dim=-1)
+    odd = carried.carrier(
+        spec.carried, spec.control, (9, 9)
+    )  # whose middle cell looks straight ahead
+    line = odd.maps(odd.encode(values))[:, 11:, 4, 4]
+    assert torch.allclose(line, line[:1].expand_as(line), atol=1e-4)
+    aside = odd.maps(odd.encode(values + torch.tensor([0.3, 0.0, 0.0, 0.0])))[:, 11:, 4, 4]
+    assert (line - aside).abs().amax(1).min() > 0.1
 
 
 def test_places_that_differ_look_different(place):
@@ -164,17 +179,22 @@ def test_what_is_seen_depends_on_the_place(spec):
 
 
 def test_in_training_the_game_says_where_one_is(spec):
-    """Rollouts of the stages keep the recorded numbers; what is made once more with gradients has them too."""
+    """Rollouts of the stages keep the recorded numbers; made again with gradients, it is told how far off it was."""
     generator, some = made(spec), clip(spec)
     noise = torch.randn(2, 5, *spec.latent_shape)
     rolled, _ = Roller(generator)(some.latents, some.controls, noise, some.scene, 1)
     assert (rolled[:, :, 4:] == some.latents[:, :, 4:]).all()
     assert (rolled[:, 2:, :4] != some.latents[:, 2:, :4]).all()
     past = dream(generator, some, noise, 1, 0, 0, Forcing())
-    again = past.again(generator.requires_grad_(True))
-    assert (again[:, :, 4:] == some.latents[:, :, 4:]).all()
-    again[:, :, :4].sum().backward()
-    assert generator.leave.weight.grad.abs().sum() > 0
+    match = Match(
+        some.latents, past.end, some.controls, some.controls, some.scene, 1, noise, past=past
+    )
+    match, told = match.learning(generator.requires_grad_(True))
+    assert (match.fake[:, :, 4:] == some.latents[:, :, 4:]).all()
+    numbers = past.again(generator)[:, :, 4:]
+    assert told == (numbers - some.latents[:, :, 4:]).square().mean() > 0
+    (match.fake.sum() + told).backward()
+    assert (generator.leave.bias.grad.view(9, 4).abs().sum(1) > 0).all()
     with pytest.raises(ValueError, match="detach"):
         dream(generator, some, noise, 1, 0, 0, Forcing(detach=False))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aapt_env.carried import apart
+from aapt_env.carried import apart, corrected
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay
@@ -130,11 +130,15 @@ class Match:
     begun: Tensor | None = None
     held: Tensor | None = None  # [B, 1 + T, h, w] weights of being as the real clip is
 
-    def learning(self, generator: Generator) -> Match:
-        """The same with a fake whose graph leads to the generator."""
-        if self.past is None:
-            return self
-        return replace(self, fake=self.past.again(generator), past=None)
+    def learning(self, generator: Generator) -> tuple[Match, Tensor]:
+        """The same with a fake whose graph leads to the generator, and by how much its carried numbers are off.
+
+        The numbers that the critic sees are the game's: it is to say whether the picture fits them.
+        """
+        made = self.fake if self.past is None else self.past.again(generator)
+        count = generator.config.carries
+        told = apart((made - self.real).square(), count)[1]
+        return replace(self, fake=corrected(made, self.real, count), past=None), told
 
 
 class AdversarialStage(Stage):
@@ -274,7 +278,7 @@ class AdversarialStage(Stage):
 
     def generator_losses(self, match: Match, dice: Dice) -> Losses:
         """The critic's own contest, the other way round."""
-        match = match.learning(self.generator)
+        match, told = match.learning(self.generator)
         t = self.config.times * dice.uniform(len(match.real))
         (fake,) = self.judge(match, [(match.fake, match.played)], t)
         with torch.no_grad():
@@ -282,10 +286,15 @@ class AdversarialStage(Stage):
             motion = match.fake.diff(dim=1).abs().mean() / match.real.diff(dim=1).abs().mean()
         versus = relativistic(real, fake)
         found = {"generator": versus.detach(), "motion": motion}
-        loss, pull = versus, self.config.anchor * (1 - dice.step / self.config.anchored)
+        if self.generator.config.carries:
+            found["told"] = told.detach()
+        loss, pull = (
+            versus + TOLD * told,
+            self.config.anchor * (1 - dice.step / self.config.anchored),
+        )
         if pull > 0:
             astray = self.astray(self.begun, match).mean()
-            loss, found["anchor"] = versus + pull * astray, astray.detach()
+            loss, found["anchor"] = loss + pull * astray, astray.detach()
         if match.held is not None:
             strayed = (match.held * (match.fake - match.real).square().mean(dim=2)).mean()
             loss, found["held"] = loss + strayed, strayed.detach()
@@ -304,9 +313,7 @@ class AdversarialStage(Stage):
         """
         noise = dice.normal(*clip.latents[:, 1:].shape)
         velocity = teacher_forced(self.generator, noise, clip, noise.new_ones(len(noise)))
-        error = (noise - velocity - clip.latents[:, 1:]).square()
-        picture, told = apart(error, self.generator.config.carries)
-        return picture + TOLD * told
+        return (noise - velocity - clip.latents[:, 1:]).square().mean()
 
     def astray(self, other: Generator, match: Match) -> Tensor:
         """[B, 1 + T, C, h, w] squared distances of the fakes from what `other` makes of the same noise and past."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from aapt_env.carried import apart
 from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import held
 from aapt_env.train.dice import Dice
+from aapt_env.train.diffusion import TOLD
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import average, optimizer
@@ -101,8 +103,9 @@ class FollowStage(Stage):
         """Squared error, less where the dream has gone elsewhere."""
         real = made.clip.latents[:, made.past.lead :]
         fake = made.past.again(self.generator)
-        error = (fake - real).square().mean(dim=2)
-        loss = (made.weights * error).mean()
+        squared, count = (fake - real).square(), self.generator.config.carries
+        error = squared[:, :, : squared.shape[2] - count].mean(dim=2)
+        loss = (made.weights * error).mean() + TOLD * apart(squared, count)[1]
         motion = fake.detach().diff(dim=1).abs().mean() / real.diff(dim=1).abs().mean()
         yield loss, {"loss": loss.detach(), "error": error.detach().mean(), "motion": motion}
 

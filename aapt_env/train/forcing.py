@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aapt_env.carried import corrected
 from aapt_env.model.cache import GrowingCache
 from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, resume, rollout
@@ -53,13 +52,10 @@ class Past:
     def again(self, generator: Generator) -> Tensor:
         """The same latents with all the gradients that a growing cache would give: [B, 1 + T, C, h, w]."""
         if self.memory is None:
-            parts = self.rolled, self.controls, self.noise, self.scene, self.given
-            made = replay(generator, *parts)
-        else:
-            made = resume(generator, self.rolled, self.controls, self.noise, self.memory)
-            same = self.rolled[:, self.lead : self.given]
-            made = torch.cat([same, made[:, self.given - self.free - 1 :]], dim=1)
-        return corrected(made, self.end, generator.config.carries)
+            return replay(generator, self.rolled, self.controls, self.noise, self.scene, self.given)
+        made = resume(generator, self.rolled, self.controls, self.noise, self.memory)
+        same = self.rolled[:, self.lead : self.given]
+        return torch.cat([same, made[:, self.given - self.free - 1 :]], dim=1)
 
 
 def dream(

@@ -354,7 +354,7 @@ def test_who_does_what_diffusion_would_has_nothing_to_heed(stage):
     match = made.batch(dice)
     assert made.unheeded(match).item() == pytest.approx(0, abs=1e-6)
     torch.nn.init.normal_(made.generator.leave.bias, std=0.3)
-    match = made.batch(dice).learning(made.generator)
+    match, _ = made.batch(dice).learning(made.generator)
     apart = made.unheeded(match)
     assert apart.item() > 1e-3
     apart.backward()
