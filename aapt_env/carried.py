@@ -18,6 +18,7 @@ from math import pi, radians, sqrt
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aapt_env.controls import directions
@@ -66,7 +67,9 @@ class Place(Numbers):
     NAMES = ("x", "y", "yaw", "pitch")
     PLACES = (2.0, 1.0)  # wavelengths of the place, in units of the spread
     LINES = (4.0, 2.0, 1.0, 0.5)  # and of how far from the middle a cell's line of sight passes
-    map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8
+    FELT = 16  # features of the learned map
+    GRID = (64, 32, 32)  # its headings, and its places along y and x, two spreads each way
+    map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8 + FELT
 
     rays: Tensor
     reads: Tensor
@@ -82,6 +85,7 @@ class Place(Numbers):
         order = [control.names.index(n) for n in ("forward", "strafe", "yaw", "pitch")]
         self.register_buffer("reads", torch.tensor(order), persistent=False)
         self.register_buffer("rays", directions(grid, about["fov"]), persistent=False)
+        self.map = nn.Parameter(0.1 * torch.randn(1, self.FELT, *self.GRID))
 
     def encode(self, values: Tensor) -> Tensor:
         """[..., 4] -> [..., 5]."""
@@ -108,10 +112,11 @@ class Place(Numbers):
         return self.encode(torch.stack([x, y, yaw, pitch], dim=-1))
 
     def maps(self, numbers: Tensor) -> Tensor:
-        """[..., 5] -> [..., 27, h, w] of unit spread.
+        """[..., 5] -> [..., 43, h, w] of unit spread.
 
         In order: the world's direction of each cell's ray; waves of x and of y; waves of the distance at which the
-        line that the ray is on passes the middle, to the right above 0; twice and four times its heading and elevation.
+        line that the ray is on passes the middle, to the right above 0; twice and four times its heading and elevation;
+        what the learned map has there in that direction.
         """
         x, y, c, s, _ = (n[..., None, None, None] for n in numbers.unbind(-1))
         pitch = self.decode(numbers)[..., 3, None, None, None]
@@ -132,7 +137,23 @@ class Place(Numbers):
                 angle = angle[0].square() - angle[1].square(), 2 * angle[0] * angle[1]
                 waves += angle
         parts = [sqrt(3) * ray for ray in rays] + [sqrt(2) * wave for wave in waves]
-        return torch.cat([part.expand_as(off) for part in parts], dim=-3)
+        drawn = torch.cat([part.expand_as(off) for part in parts], dim=-3)
+        return torch.cat([drawn, self.felt(x, y, heading)], dim=-3)
+
+    def felt(self, x: Tensor, y: Tensor, heading: tuple[Tensor, Tensor]) -> Tensor:
+        """The learned map at places x, y [..., 1, 1, 1] along headings, cosine and sine [..., 1, h, w]: [..., FELT, h, w].
+
+        A table of features, between whose entries is interpolated (Instant NGP, arXiv 2201.05989, has such for scenes):
+        a house is learned by heart in the table far sooner than in matrices. Headings come round.
+        """
+        turn = torch.atan2(heading[1], heading[0]) / pi  # -1 ... 1 around; the first heading again behind the last
+        table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
+        where = torch.stack([x.expand_as(turn) / 2, y.expand_as(turn) / 2, turn], dim=-1)
+        flat = where.reshape(1, -1, *where.shape[-3:-1], 3)
+        found = F.grid_sample(
+            table, flat.float(), mode="bilinear", padding_mode="border", align_corners=True
+        )
+        return found[0].movedim(0, 1).reshape(*turn.shape[:-3], -1, *turn.shape[-2:])
 
 
 def around(value: Tensor, period: float) -> tuple[Tensor, Tensor]:

@@ -52,8 +52,8 @@ def smudged(clip: Clip, dice: Dice, most: float, carried: int = 0, fade: float =
         dice: draws one level for each clip.
         most: noise of a deviation of 0 to this is laid over the picture.
         carried: channels at the end that stay as they are.
-        fade: share of the clips whose picture is faded, to any share of itself down to nothing: what is to be seen
-            must then be told from the carried numbers.
+        fade: share of the clips whose picture is faded, half of them to nothing: what is to be seen must then be told
+            from the carried numbers.
     """
     real = clip.latents[:, :-1]
     if not (most or fade):
@@ -61,7 +61,7 @@ def smudged(clip: Clip, dice: Dice, most: float, carried: int = 0, fade: float =
     level = most * dice.uniform(len(real))[:, None, None, None, None]
     smudged = real + level * dice.normal(*real.shape)
     if fade:
-        gone = (dice.uniform(len(real)) < fade) * dice.uniform(len(real))
+        gone = (dice.uniform(len(real)) < fade) * (2 * dice.uniform(len(real))).clamp(max=1)
         smudged = smudged - gone[:, None, None, None, None] * real
     return corrected(smudged, real, carried)
 
