@@ -32,11 +32,13 @@ class Numbers(nn.Module):
 
     middle: Tensor
     spread: Tensor
+    reach: Tensor
 
     def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
         super().__init__()
         self.register_buffer("middle", torch.tensor(spec.middle), persistent=False)
         self.register_buffer("spread", torch.tensor(spec.spread), persistent=False)
+        self.register_buffer("reach", torch.tensor(spec.reach), persistent=False)
 
     def encode(self, values: Tensor) -> Tensor:
         """[..., names] -> [..., channels]."""
@@ -47,8 +49,9 @@ class Numbers(nn.Module):
         return numbers * self.spread.to(numbers) + self.middle.to(numbers)
 
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
-        """The same."""
-        return numbers
+        """The same, within reach."""
+        reach = self.reach.to(numbers)
+        return numbers.clamp(-reach, reach)
 
     def maps(self, numbers: Tensor) -> Tensor | None:
         """None."""
@@ -101,14 +104,17 @@ class Place(Numbers):
         return torch.stack([x * sx + mx, y * sy + my, torch.atan2(s, c), pitch * sp + mp], dim=-1)
 
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
-        """After the k steps that the controls ask for, each along the heading before its turn."""
+        """After the k steps that the controls ask for, each along the heading before its turn, within reach."""
         x, y, yaw, pitch = self.decode(numbers).unbind(-1)
+        wide, deep, _, steep = (self.reach * self.spread).tolist()
+        mx, my, _, mp = self.middle.tolist()
         for step in controls.to(numbers)[..., self.reads].unbind(-2):
             forward, strafe, turn, tilt = step.unbind(-1)
             c, s = yaw.cos(), yaw.sin()
-            x = x + self.metres * (forward * c - strafe * s)
-            y = y + self.metres * (forward * s + strafe * c)
-            yaw, pitch = yaw + self.turn * turn, pitch + self.turn * tilt
+            x = (x + self.metres * (forward * c - strafe * s)).clamp(mx - wide, mx + wide)
+            y = (y + self.metres * (forward * s + strafe * c)).clamp(my - deep, my + deep)
+            yaw = yaw + self.turn * turn
+            pitch = (pitch + self.turn * tilt).clamp(mp - steep, mp + steep)
         return self.encode(torch.stack([x, y, yaw, pitch], dim=-1))
 
     def maps(self, numbers: Tensor) -> Tensor:
@@ -141,12 +147,14 @@ class Place(Numbers):
         return torch.cat([drawn, self.felt(x, y, heading)], dim=-3)
 
     def felt(self, x: Tensor, y: Tensor, heading: tuple[Tensor, Tensor]) -> Tensor:
-        """The learned map at places x, y [..., 1, 1, 1] along headings, cosine and sine [..., 1, h, w]: [..., FELT, h, w].
+        """The learned map at x, y [..., 1, 1, 1] along headings, cosine and sine [..., 1, h, w]: [..., FELT, h, w].
 
         A table of features, between whose entries is interpolated (Instant NGP, arXiv 2201.05989, has such for scenes):
         a house is learned by heart in the table far sooner than in matrices. Headings come round.
         """
-        turn = torch.atan2(heading[1], heading[0]) / pi  # -1 ... 1 around; the first heading again behind the last
+        turn = (
+            torch.atan2(heading[1], heading[0]) / pi
+        )  # -1 ... 1 around; the first heading again behind the last
         table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
         where = torch.stack([x.expand_as(turn) / 2, y.expand_as(turn) / 2, turn], dim=-1)
         flat = where.reshape(1, -1, *where.shape[-3:-1], 3)

@@ -244,18 +244,22 @@ class CarriedSpec:
     kind: str = "numbers"  # or place: x, y, yaw, pitch of a walker with a camera
     names: tuple[str, ...]
     middle: tuple[float, ...]  # of each number, where it usually is
-    spread: tuple[float, ...]  # and by how much it is away from there; an angle has none
+    spread: tuple[
+        float, ...
+    ]  # and by how much it is away from there; an angle that comes round has none
+    reach: tuple[float, ...]  # by how much at most, in units of the spread: no dream goes beyond
 
     def __post_init__(self):
-        for name in ("names", "middle", "spread"):
+        for name in ("names", "middle", "spread", "reach"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        numbers = (*self.middle, *self.spread)
+        numbers = (*self.middle, *self.spread, *self.reach)
         good = all(type(v) in (int, float) and abs(v) < float("inf") for v in numbers)
-        lengths = {len(self.names), len(self.middle), len(self.spread)}
-        if not good or lengths != {len(self.names)} or not self.names or min(self.spread) <= 0:
+        lengths = {len(self.names), len(self.middle), len(self.spread), len(self.reach)}
+        least = min((*self.spread, *self.reach), default=0)
+        if not good or lengths != {len(self.names)} or not self.names or least <= 0:
             raise ValueError(
-                f"carried {self.names!r}, middle {self.middle!r}, spread {self.spread!r}; expected names, and for each "
-                "of them a finite number and one above 0"
+                f"carried {self.names!r}, middle {self.middle!r}, spread {self.spread!r}, reach {self.reach!r}; "
+                "expected names, and for each of them a finite number and two above 0"
             )
 
     @classmethod

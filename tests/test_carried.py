@@ -22,7 +22,7 @@ from aapt_env.starts import Start, pack, unpack
 from aapt_env.train.adversarial import Match
 from aapt_env.train.clips import Clip
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import smudged
+from aapt_env.train.diffusion import smudged, strayed
 from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.roller import Roller
 from aapt_env.world import World
@@ -68,7 +68,7 @@ def clip(spec, batch=2, length=5, seed=0) -> Clip:
 def test_numbers_come_back_as_they_were(place):
     values = torch.tensor([[1.0, 11.0, -3.0, 0.5], [6.0, 6.0, 3.1, -0.5]])
     assert torch.allclose(place.decode(place.encode(values)), values, atol=1e-5)
-    spec = CarriedSpec(names=("health", "ammo"), middle=(50, 10), spread=(30, 10))
+    spec = CarriedSpec(names=("health", "ammo"), middle=(50, 10), spread=(30, 10), reach=(2, 9))
     plain = carried.carrier(spec, None, GRID)
     assert plain.encode(torch.tensor([[80.0, 0.0]])).tolist() == [[1.0, -1.0]]
     assert plain.decode(torch.tensor([[1.0, -1.0]])).tolist() == [[80.0, 0.0]]
@@ -267,8 +267,34 @@ def test_a_dream_says_where_it_is(tmp_path, spec, place):
     assert world.carried.shape == (1, 4)
 
 
+def test_nobody_walks_further_than_the_place_reaches(place, spec):
+    """Against the last wall for ever, head in the neck: what is expected stays where the game would."""
+    numbers = place.encode(torch.tensor([6.0, 6.0, 0.3, 0.0]))
+    for _ in range(200):
+        numbers = place.expected(numbers, torch.tensor([[1.0, 0.2, 0.0, 1.0]]))
+    x, y, yaw, pitch = place.decode(numbers).tolist()
+    assert x == pytest.approx(10.7, abs=1e-3) and y == pytest.approx(10.7, abs=1e-3)
+    assert pitch == pytest.approx(np.radians(30), abs=1e-4) and yaw == pytest.approx(0.3, abs=1e-4)
+    plain = carried.carrier(
+        CarriedSpec(names=("health",), middle=(50,), spread=(25,), reach=(2,)), None, GRID
+    )
+    assert plain.expected(torch.tensor([[3.0], [-0.5]]), None).tolist() == [[2.0], [-0.5]]
+
+
+def test_numbers_that_are_off_are_learned_to_come_back(spec):
+    """One step down the gradient of `strayed` lessens it."""
+    generator, some = made(spec).requires_grad_(True), clip(spec, batch=16)
+    dice = lambda: Dice.of(0, "test", 0, "cpu")  # noqa: E731
+    before = strayed(generator, some, dice())
+    before.backward()
+    with torch.no_grad():
+        for p in generator.parameters():
+            p -= 0.01 * p.grad / (p.grad.norm() + 1e-9)
+    assert 0 < strayed(generator, some, dice()) < before
+
+
 def test_what_a_spec_refuses(spec):
-    good = {"names": ("a",), "middle": (0.0,), "spread": (1.0,)}
+    good = {"names": ("a",), "middle": (0.0,), "spread": (1.0,), "reach": (3.0,)}
     assert CarriedSpec(**good).channels == 1
     for wrong in ({"spread": (0.0,)}, {"middle": ()}, {"middle": (float("nan"),)}, {"names": ()}):
         with pytest.raises(ValueError, match="carried"):

@@ -19,6 +19,10 @@ class Clip:
     controls: Tensor  # [B, T, k, width]
     scene: Tensor  # [B, attributes] int64
 
+    def head(self, length: int) -> Clip:
+        """Its first `length` latents after the start latent."""
+        return Clip(self.latents[:, : 1 + length], self.controls[:, :length], self.scene)
+
 
 class FrameClips:
     """Windows of 1 + nk frames out of episodes held in memory: the GPU's where they fit, else the CPU's.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aapt_env.carried import apart, corrected
+from aapt_env.carried import apart, corrected, put, read
 from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.dice import Dice
@@ -18,6 +18,8 @@ from aapt_env.train.optim import adam, average, optimizer
 from aapt_env.train.stage import Losses, Stage, Turn
 
 TOLD = 300.0  # weight of carried numbers beside the picture: they are off by a hundredth of what a picture is
+STRAY = 0.1  # deviation by which they are off where it is learned to come back
+BACK = 30.0  # weight of that
 
 
 def shifted(t: Tensor, s: float) -> Tensor:
@@ -64,6 +66,21 @@ def smudged(clip: Clip, dice: Dice, most: float, carried: int = 0, fade: float =
         gone = (dice.uniform(len(real)) < fade) * (2 * dice.uniform(len(real))).clamp(max=1)
         smudged = smudged - gone[:, None, None, None, None] * real
     return corrected(smudged, real, carried)
+
+
+def strayed(generator: Generator, clip: Clip, dice: Dice) -> Tensor:
+    """Mean squared error of carried numbers in one pass at t = 1 over recycled ones that are off.
+
+    Off by the same in all of a clip, since a dream's are, and half of the clips without their picture. What cannot be,
+    such as a place in a wall, is left again; where nothing tells that they are off, they are to stay.
+    """
+    count, real = generator.config.carries, clip.latents[:, :-1]
+    off = STRAY * dice.normal(len(real), 1, count)
+    seen = (dice.uniform(len(real)) < 0.5).float()[:, None, None, None, None]
+    recycled = put(seen * real, read(real, count) + off)
+    noise = dice.normal(*real.shape)
+    v = teacher_forced(generator, noise, clip, noise.new_ones(len(noise)), recycled=recycled)
+    return apart((noise - v - clip.latents[:, 1:]).square(), count)[1]
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import held
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import TOLD
+from aapt_env.train.diffusion import BACK, TOLD, strayed
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import average, optimizer
@@ -108,6 +108,9 @@ class FollowStage(Stage):
         loss = (made.weights * error).mean() + TOLD * apart(squared, count)[1]
         motion = fake.detach().diff(dim=1).abs().mean() / real.diff(dim=1).abs().mean()
         yield loss, {"loss": loss.detach(), "error": error.detach().mean(), "motion": motion}
+        if count:
+            back = strayed(self.generator, made.clip.head(self.config.length), dice)
+            yield BACK * back, {"back": back.detach()}
 
     def after(self, step: int) -> None:
         """Average the weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import radians
 from typing import Any
 
 import gymnasium
@@ -10,7 +11,7 @@ import numpy as np
 from aapt_games.explorer import scene, world
 from aapt_games.explorer.plan import SIZE
 from aapt_games.explorer.view import EYE, FOV, View
-from aapt_games.explorer.walker import STRIDE, TURN, Walker
+from aapt_games.explorer.walker import RADIUS, STEEPEST, STRIDE, TURN, Walker
 from aapt_games.game import Simulator
 
 STILL = np.zeros(4, np.float32)
@@ -19,10 +20,12 @@ HOUSE = 12  # metres they are wide
 
 
 def whereabouts(side: int) -> dict[str, Any]:
-    """What `info["carried"]` is, in a place so many metres wide."""
+    """What `info["carried"]` is, in a place so many metres wide, whose outer walls are a metre thick."""
+    reach = (side / 2 - 1 - RADIUS) / (side / 4)
     return {
         "kind": "place", "names": ("x", "y", "yaw", "pitch"),
         "middle": (side / 2, side / 2, 0.0, 0.0), "spread": (side / 4, side / 4, 1.0, 0.25),
+        "reach": (reach, reach, 4.0, radians(STEEPEST) / 0.25),
     }  # fmt: skip
 
 
