@@ -9,6 +9,7 @@ A kind of numbers is a module that answers
     encode(values [..., names]) -> [..., channels], of about unit spread
     decode(numbers [..., channels]) -> [..., names]
     expected(numbers [..., channels], controls [..., k, width]) -> what the controls would make of them
+    room(before [..., channels], expected [..., channels]) -> how far the generator can put each from what is expected
     maps(numbers [..., channels]) -> [..., map_channels, h, w], further input of the networks; None for none
 """
 
@@ -52,6 +53,10 @@ class Numbers(nn.Module):
         """The same, within reach."""
         reach = self.reach.to(numbers)
         return numbers.clamp(-reach, reach)
+
+    def room(self, before: Tensor, expected: Tensor) -> Tensor:
+        """A spread."""
+        return torch.ones_like(before)
 
     def maps(self, numbers: Tensor) -> Tensor | None:
         """None."""
@@ -116,6 +121,11 @@ class Place(Numbers):
             yaw = yaw + self.turn * turn
             pitch = (pitch + self.turn * tilt).clamp(mp - steep, mp + steep)
         return self.encode(torch.stack([x, y, yaw, pitch], dim=-1))
+
+    def room(self, before: Tensor, expected: Tensor) -> Tensor:
+        """A place, as far as the step is long: who stands is pushed by nothing; a heading is what the controls say."""
+        step = (expected - before)[..., :2].square().sum(-1, keepdim=True).sqrt()
+        return torch.cat([step, step, torch.zeros_like(before[..., 2:])], dim=-1)
 
     def maps(self, numbers: Tensor) -> Tensor:
         """[..., 5] -> [..., 43, h, w] of unit spread.

@@ -69,7 +69,8 @@ class Critic(nn.Module):
         Returns:
             {"latent": [B, T], "video": [B, 1]}, of the heads there are.
         """
-        length, previous = controls.shape[1], self.trunk.expected(latents[:, :-1], controls)
+        length = controls.shape[1]
+        previous, _ = self.trunk.expected(latents[:, :-1], controls)
         time = t[:, None].expand(-1, length)
         logits = {}
         for name, head in self.heads.items():

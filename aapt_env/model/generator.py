@@ -47,12 +47,13 @@ class Generator(nn.Module):
         Returns:
             [B, T, C, h, w] in the dtype of x.
         """
-        previous = self.trunk.expected(previous, controls)
+        previous, room = self.trunk.expected(previous, controls)
         tokens, condition, _ = self.trunk(x, previous, controls, t, seen)
         if features is not None:
             features.append(tokens)
         shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
         out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
+        out = out if room is None else self.within(out, room)
         return self.velocity(out, x, previous, t)
 
     def parallel(
@@ -68,6 +69,13 @@ class Generator(nn.Module):
         """What the last layer gives [B, T, N, C * patch**2], as cells, and the guess; shapes as in `forward`."""
         v = lay(out, self.config.rows, self.config.patch)
         return v.to(x.dtype) + guess(x, previous, t, self.change())
+
+    def within(self, out: Tensor, room: Tensor) -> Tensor:
+        """What the last layer gives [B, T, N, C * patch**2], carried numbers in units of their room [B, T, numbers]."""
+        cells = self.config.patch**2
+        count = self.config.carries * cells
+        scale = room.repeat_interleave(cells, dim=-1)[:, :, None].to(out.dtype)
+        return torch.cat([out[..., :-count], out[..., -count:] * scale], dim=-1)
 
     def change(self) -> float | Tensor:
         """The guess's variance: one for all, or [C, 1, 1] where numbers are carried, which hardly surprise."""

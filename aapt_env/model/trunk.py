@@ -208,12 +208,16 @@ class Trunk(nn.Module):
             )
         return Clip(self.rope, self.scene(scene), length, causal)
 
-    def expected(self, previous: Tensor, controls: Tensor) -> Tensor:
-        """The latents before, carried numbers as the controls would have them: shapes as `forward`."""
+    def expected(self, previous: Tensor, controls: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The latents before, carried numbers as the controls would have them, and how far these can be from that.
+
+        Shapes as `forward`, and [B, T, numbers]; None where none are carried.
+        """
         if self.carrier is None:
-            return previous
-        numbers = carried.read(previous.float(), self.config.carries)
-        return carried.put(previous, self.carrier.expected(numbers, controls))
+            return previous, None
+        before = carried.read(previous.float(), self.config.carries)
+        numbers = self.carrier.expected(before, controls)
+        return carried.put(previous, numbers), self.carrier.room(before, numbers)
 
     def where(self, previous: Tensor) -> Tensor | None:
         """What carried numbers look like to the networks: [B, T, M, h, w], or None."""

@@ -18,7 +18,7 @@ from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import Balance, held, relativistic, squared_gap
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import BACK, TOLD, teacher_forced
+from aapt_env.train.diffusion import TOLD, teacher_forced
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import adam, average
@@ -307,7 +307,7 @@ class AdversarialStage(Stage):
             loss, found = self.config.keep * miss, {"keep": miss.detach()}
             if self.generator.config.carries:
                 back = strayed(self.generator, match.kept, dice)
-                loss, found = loss + BACK * back, found | {"back": back.detach()}
+                loss, found = loss + TOLD * back, found | {"back": back.detach()}
             yield loss, found
 
     def forgotten(self, clip: Clip, dice: Dice) -> Tensor:

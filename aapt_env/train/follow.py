@@ -13,7 +13,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import held
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import BACK, TOLD, strayed
+from aapt_env.train.diffusion import TOLD, strayed
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import average, optimizer
@@ -110,7 +110,7 @@ class FollowStage(Stage):
         yield loss, {"loss": loss.detach(), "error": error.detach().mean(), "motion": motion}
         if count:
             back = strayed(self.generator, made.clip.head(self.config.length), dice)
-            yield BACK * back, {"back": back.detach()}
+            yield TOLD * back, {"back": back.detach()}
 
     def after(self, step: int) -> None:
         """Average the weights."""
