@@ -19,10 +19,11 @@ from aapt_env.model.rollout import replay, rollout, step
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.spec import CarriedSpec, WorldSpec
 from aapt_env.starts import Start, pack, unpack
-from aapt_env.train.adversarial import Match
-from aapt_env.train.clips import Clip
+from aapt_env.train.adversarial import Adversarial, AdversarialStage, Match
+from aapt_env.train.clips import Clip, EncodedEpisode, LatentClips
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import smudged, strayed
+from aapt_env.train.diffusion import Diffusion, DiffusionStage, smudged, strayed
+from aapt_env.train.follow import Follow, FollowStage
 from aapt_env.train.forcing import Forcing, dream
 from aapt_env.train.roller import Roller
 from aapt_env.world import World
@@ -206,6 +207,47 @@ def test_pictures_are_smudged_and_faded_and_numbers_are_not(spec):
     assert (seen[:, :, 4:] == real[:, :, 4:]).all()
     kept = (seen[:, :, :4] * real[:, :, :4]).mean((1, 2, 3, 4)) / real[:, :, :4].square().mean()
     assert 0.3 < (kept < 0.9).float().mean() < 0.6 and kept.min() < 0.3
+
+
+@pytest.mark.parametrize("name", ["diffusion", "follow", "adversarial"])
+def test_every_stage_that_rolls_out_or_learns_pictures_learns_the_numbers(spec, name):
+    """One update of each; what it tells of itself has the numbers' error in it, and their layer moves."""
+    rng = torch.Generator().manual_seed(0)
+    count = 24
+    numbers = torch.randn(count, 5, generator=rng)
+    latents = torch.randn(count, *spec.latent_shape, generator=rng)
+    latents = carried.put(latents, numbers).half()
+    controls = torch.rand(count - 1, 2, 4, generator=rng) * 2 - 1
+    scene = torch.zeros(2, dtype=torch.int64)
+    clips = LatentClips([EncodedEpisode(latents, latents, controls, scene)])
+    generator = made(spec).requires_grad_(True)
+    begun = generator.leave.weight.detach().clone()
+    if name == "diffusion":
+        stage = DiffusionStage(
+            Diffusion(share=1, batch=4, length=5, fade=0.5), generator, clips, None
+        )
+    elif name == "follow":
+        settings = Follow(share=1, batch=4, length=5, leads=(0, 4), overlap=2)
+        stage = FollowStage(settings, generator, clips, None)
+    else:
+        settings = Adversarial(
+            share=1, batch=4, length=5, leads=(0, 4), overlap=2, keep=1, stay=1, follow=1
+        )
+        critic = Critic(generator.config, spec.control)
+        for p in critic.parameters():
+            torch.nn.init.normal_(p, std=0.1)
+        stage = AdversarialStage(settings, generator, critic, clips, None)
+    found = {}
+    for turn in stage.turns:
+        dice = Dice.of(0, "test", 1, "cpu")
+        turn.optimizer.zero_grad()
+        for loss, told in turn.losses(stage.batch(dice), dice):
+            loss.backward()
+            found |= told
+        turn.optimizer.step()
+    assert found["back" if name == "follow" else "told"] > 0
+    moved = (generator.leave.weight - begun).abs().view(9, 4, -1).sum((1, 2))
+    assert (moved[:6] > 0).all(), "the picture's channels, x and y"
 
 
 def test_recorded_read_and_begun_with(tmp_path, spec):

@@ -18,7 +18,7 @@ from aapt_env.train.alarms import Alarm
 from aapt_env.train.clips import Clip, LatentClips
 from aapt_env.train.contest import Balance, held, relativistic, squared_gap
 from aapt_env.train.dice import Dice
-from aapt_env.train.diffusion import TOLD, teacher_forced
+from aapt_env.train.diffusion import TOLD, strayed, teacher_forced
 from aapt_env.train.dream import Dreamer
 from aapt_env.train.forcing import Forcing, Past, dream
 from aapt_env.train.optim import adam, average
@@ -296,8 +296,8 @@ class AdversarialStage(Stage):
             astray = self.astray(self.begun, match).mean()
             loss, found["anchor"] = loss + pull * astray, astray.detach()
         if match.held is not None:
-            strayed = (match.held * (match.fake - match.real).square().mean(dim=2)).mean()
-            loss, found["held"] = loss + strayed, strayed.detach()
+            missed = (match.held * (match.fake - match.real).square().mean(dim=2)).mean()
+            loss, found["held"] = loss + missed, missed.detach()
         if self.config.heed:
             apart = self.unheeded(match)
             loss, found["heed"] = loss + self.config.heed * apart, apart.detach()
