@@ -76,7 +76,8 @@ class Place(Numbers):
     PLACES = (2.0, 1.0)  # wavelengths of the place, in units of the spread
     LINES = (4.0, 2.0, 1.0, 0.5)  # and of how far from the middle a cell's line of sight passes
     FELT = 16  # features of the learned map
-    GRID = (64, 32, 32)  # its headings, and its places along y and x, two spreads each way
+    GRID = (64, 26, 26)  # its headings, and its places along y and x
+    EDGE = 1.03  # how far it goes, in units of the reach
     map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8 + FELT
 
     rays: Tensor
@@ -166,7 +167,8 @@ class Place(Numbers):
             torch.atan2(heading[1], heading[0]) / pi
         )  # -1 ... 1 around; the first heading again behind the last
         table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
-        where = torch.stack([x.expand_as(turn) / 2, y.expand_as(turn) / 2, turn], dim=-1)
+        wide, deep, *_ = (self.EDGE * self.reach).tolist()
+        where = torch.stack([(x / wide).expand_as(turn), (y / deep).expand_as(turn), turn], dim=-1)
         flat = where.reshape(1, -1, *where.shape[-3:-1], 3)
         found = F.grid_sample(
             table, flat.float(), mode="bilinear", padding_mode="border", align_corners=True

@@ -52,7 +52,7 @@ def house() -> Recipe:
             **contest,
         ),
         outcome=replace(c.outcome, share=0.0),
-        imitate=replace(c.imitate, share=0.02),
+        imitate=replace(c.imitate, share=0.02, width=24),
     )  # fmt: skip
 
 
