@@ -113,8 +113,9 @@ class AAPTEnv(gym.Env):
 
         Returns:
             The last frame of the start, and info with "frames" [k, H, W, 3], all alike, "scene", "seed" (of the noise),
-            "reward_source" and, for an indexed start, "start": its index, the game's seed, scene and controls so far,
-            m rows of [width] in a list (vector envs stack arrays, and m differs from start to start), for a twin.
+            "reward_source", in a world that carries numbers "carried" [names], float32, and, for an indexed start,
+            "start": its index, the game's seed, scene and controls so far, m rows of [width] in a list (vector envs
+            stack arrays, and m differs from start to start), for a twin.
 
         Raises:
             ValueError: an unknown option, an index out of range, a picture of another size, a scene that no start has.
