@@ -39,7 +39,7 @@ class AAPTVectorEnv(VectorEnv):
     | `elapsed` | int64, steps of the episode |
     | `reward_source` | int64: 0 none, 1 learned, 2 reward_fn; the property `reward_source` says it in a word |
     | `termination_probability` | float32, in a world with an outcome head |
-    | `carried` | float32 [N, names], what the dream carries of the game's numbers (`spec_world.carried`), where it does |
+    | `carried` | float32 [N, names], the numbers that a dream carries (`spec_world.carried`), where it does |
 
     Row i depends on its own seed and controls only: at one N its frames are the same to the bit, whoever else is in the
     batch and whenever they begin. Another N adds in another order: against `AAPTEnv` frames differ by a grey level here
