@@ -31,28 +31,25 @@ class Numbers(nn.Module):
 
     map_channels = 0
 
-    middle: Tensor
-    spread: Tensor
-    reach: Tensor
-
     def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
         super().__init__()
-        self.register_buffer("middle", torch.tensor(spec.middle), persistent=False)
-        self.register_buffer("spread", torch.tensor(spec.spread), persistent=False)
-        self.register_buffer("reach", torch.tensor(spec.reach), persistent=False)
+        # plain numbers: a buffer would be rounded with the weights, and read back from a GPU at every step
+        self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
 
     def encode(self, values: Tensor) -> Tensor:
         """[..., names] -> [..., channels]."""
-        return (values - self.middle.to(values)) / self.spread.to(values)
+        each = zip(values.unbind(-1), self.middle, self.spread, strict=True)
+        return torch.stack([(v - middle) / spread for v, middle, spread in each], dim=-1)
 
     def decode(self, numbers: Tensor) -> Tensor:
         """[..., channels] -> [..., names]."""
-        return numbers * self.spread.to(numbers) + self.middle.to(numbers)
+        each = zip(numbers.unbind(-1), self.middle, self.spread, strict=True)
+        return torch.stack([n * spread + middle for n, middle, spread in each], dim=-1)
 
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
         """The same, within reach."""
-        reach = self.reach.to(numbers)
-        return numbers.clamp(-reach, reach)
+        each = zip(numbers.unbind(-1), self.reach, strict=True)
+        return torch.stack([n.clamp(-reach, reach) for n, reach in each], dim=-1)
 
     def room(self, before: Tensor, expected: Tensor) -> Tensor:
         """A spread."""
@@ -86,9 +83,15 @@ class Place(Numbers):
     def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
         super().__init__(spec, control, grid)
         about = control.settings
-        if tuple(spec.names) != self.NAMES or not {"metres", "degrees", "fov"} <= set(about):
+        asked = {"forward", "strafe", "yaw", "pitch"}
+        if (
+            tuple(spec.names) != self.NAMES
+            or control.kind != "camera"
+            or not asked <= set(control.names)
+        ):
             raise ValueError(
-                f"a place is {self.NAMES} under a camera's control, got {spec.names} and {about}"
+                f"a place is {self.NAMES} under a camera's control {sorted(asked)}, got {spec.names} under "
+                f"{control.kind} {control.names}"
             )
         self.metres, self.turn = about["metres"], radians(about["degrees"])
         order = [control.names.index(n) for n in ("forward", "strafe", "yaw", "pitch")]
@@ -99,21 +102,21 @@ class Place(Numbers):
     def encode(self, values: Tensor) -> Tensor:
         """[..., 4] -> [..., 5]."""
         x, y, yaw, pitch = values.unbind(-1)
-        (mx, my, _, mp), (sx, sy, _, sp) = self.middle.tolist(), self.spread.tolist()
+        (mx, my, _, mp), (sx, sy, _, sp) = self.middle, self.spread
         parts = [(x - mx) / sx, (y - my) / sy, sqrt(2) * yaw.cos(), sqrt(2) * yaw.sin()]
         return torch.stack([*parts, (pitch - mp) / sp], dim=-1)
 
     def decode(self, numbers: Tensor) -> Tensor:
         """[..., 5] -> [..., 4]."""
         x, y, c, s, pitch = numbers.unbind(-1)
-        (mx, my, _, mp), (sx, sy, _, sp) = self.middle.tolist(), self.spread.tolist()
+        (mx, my, _, mp), (sx, sy, _, sp) = self.middle, self.spread
         return torch.stack([x * sx + mx, y * sy + my, torch.atan2(s, c), pitch * sp + mp], dim=-1)
 
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
         """After the k steps that the controls ask for, each along the heading before its turn, within reach."""
         x, y, yaw, pitch = self.decode(numbers).unbind(-1)
-        wide, deep, _, steep = (self.reach * self.spread).tolist()
-        mx, my, _, mp = self.middle.tolist()
+        wide, deep, _, steep = (r * s for r, s in zip(self.reach, self.spread, strict=True))
+        mx, my, _, mp = self.middle
         for step in controls.to(numbers)[..., self.reads].unbind(-2):
             forward, strafe, turn, tilt = step.unbind(-1)
             c, s = yaw.cos(), yaw.sin()
@@ -167,7 +170,7 @@ class Place(Numbers):
             torch.atan2(heading[1], heading[0]) / pi
         )  # -1 ... 1 around; the first heading again behind the last
         table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
-        wide, deep, *_ = (self.EDGE * self.reach).tolist()
+        wide, deep = (self.EDGE * reach for reach in self.reach[:2])
         where = torch.stack([(x / wide).expand_as(turn), (y / deep).expand_as(turn), turn], dim=-1)
         flat = where.reshape(1, -1, *where.shape[-3:-1], 3)
         found = F.grid_sample(

@@ -230,6 +230,7 @@ class HoldControl(gym.Wrapper):
     def __init__(self, env: gym.Env, k: int = 4, name: str | None = None):
         super().__init__(env)
         self.k, self.name = k, name
+        self.carried = CarriedSpec.of(env)
         self._second: HoldControl | None = None
         self.frame_fps = max(1, round(env.metadata.get("render_fps") or 24))
         self.metadata = {**env.metadata, "render_fps": max(1, round(self.frame_fps / k))}
@@ -260,10 +261,24 @@ class HoldControl(gym.Wrapper):
         return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
 
     def _told(self, infos: list[dict]) -> dict[str, np.ndarray]:
-        """The numbers of k frames, the last ones repeated where there are fewer; nothing of a game without."""
-        if "carried" not in infos[-1]:
+        """The numbers of k frames, the last ones repeated where there are fewer; nothing of a game without.
+
+        Raises:
+            ValueError: the game says that it has some, and they are not there, or are none.
+        """
+        if self.carried is None:
             return {}
-        told = [np.asarray(info["carried"], np.float32) for info in infos]
+        names, told = self.carried.names, []
+        for info in infos:
+            try:
+                told.append(np.asarray(info["carried"], np.float32))
+            except (KeyError, TypeError, ValueError):
+                told.append(np.zeros(0, np.float32))
+            if told[-1].shape != (len(names),) or not np.isfinite(told[-1]).all():
+                raise ValueError(
+                    f"the game has info['carried'] {info.get('carried')!r:.80}; expected finite numbers for {names}, "
+                    "as its attribute `carried` says"
+                )
         return {"carried_frames": np.stack(told + [told[-1]] * (self.k - len(told)))}
 
     def second(self) -> HoldControl:

@@ -253,22 +253,27 @@ class CarriedSpec:
         for name in ("names", "middle", "spread", "reach"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         numbers = (*self.middle, *self.spread, *self.reach)
-        good = all(type(v) in (int, float) and abs(v) < float("inf") for v in numbers)
+        good = all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers)
+        good = good and min((*self.spread, *self.reach), default=0) > 1e-9
         lengths = {len(self.names), len(self.middle), len(self.spread), len(self.reach)}
-        least = min((*self.spread, *self.reach), default=0)
-        if not good or lengths != {len(self.names)} or not self.names or least <= 0:
+        texts = all(isinstance(name, str) for name in (self.kind, *self.names))
+        named = texts and len(set(self.names)) == len(self.names) > 0
+        if not good or not named or lengths != {len(self.names)}:
             raise ValueError(
                 f"carried {self.names!r}, middle {self.middle!r}, spread {self.spread!r}, reach {self.reach!r}; "
-                "expected names, and for each of them a finite number and two above 0"
+                "expected different names, and for each of them a number and two above 0"
             )
 
     @classmethod
     def of(cls, env: gym.Env) -> CarriedSpec | None:
-        """What a Gymnasium env, or a wrapper around it, says by its attribute `carried`: a dict of these fields."""
-        if not env.has_wrapper_attr("carried"):
-            return None
-        told = env.get_wrapper_attr("carried")
-        return told if isinstance(told, CarriedSpec) else strict(cls, told, "carried")
+        """What a Gymnasium env, or a wrapper around it, says by its attribute `carried`: a dict of these fields.
+
+        An attribute of that name that is something else is the game's own affair.
+        """
+        told = env.get_wrapper_attr("carried") if env.has_wrapper_attr("carried") else None
+        if isinstance(told, CarriedSpec) or not (isinstance(told, dict) and "names" in told):
+            return told if isinstance(told, CarriedSpec) else None
+        return strict(cls, told, "carried")
 
     @property
     def channels(self) -> int:

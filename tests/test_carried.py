@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from aapt_env import carried, checkpoint, sizes
+from aapt_env.bench import subject
 from aapt_env.controls import directions
 from aapt_env.data.episodes import Episodes
 from aapt_env.data.record import record
-from aapt_env.games import make_held, world_spec
+from aapt_env.games import HoldControl, make_held, world_spec
 from aapt_env.model.cache import RingCache
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
@@ -25,10 +26,12 @@ from aapt_env.train.dice import Dice
 from aapt_env.train.diffusion import Diffusion, DiffusionStage, smudged, strayed
 from aapt_env.train.follow import Follow, FollowStage
 from aapt_env.train.forcing import Forcing, dream
+from aapt_env.train.recipes import recipe
 from aapt_env.train.roller import Roller
 from aapt_env.world import World
 
 GRID = (8, 8)
+HOUSE = recipe("examples.explorer_house:house")
 
 
 @pytest.fixture(scope="module")
@@ -350,10 +353,70 @@ def test_numbers_that_are_off_are_learned_to_come_back(spec):
     assert 0 < strayed(generator, some, dice()) < before
 
 
+def test_a_game_that_says_wrong_things_is_told_so():
+    """One sentence, with what it said; and what is not meant for us is left alone."""
+    spec = {"names": ("a", "b"), "middle": (0.0, 0.0), "spread": (1.0, 1.0), "reach": (1.0, 1.0)}
+
+    class Says(gym.Env):
+        observation_space = gym.spaces.Box(0, 255, (64, 64, 3), np.uint8)
+        action_space = gym.spaces.Discrete(2)
+
+        def __init__(self, carried, told):
+            self.carried, self.told = carried, told
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros((64, 64, 3), np.uint8), self.told
+
+    for wrong in ({}, {"carried": [1.0]}, {"carried": "sword"}, {"carried": [1.0, float("nan")]}):
+        with pytest.raises(ValueError, match="expected finite numbers for \\('a', 'b'\\)"):
+            HoldControl(Says(spec, wrong), 2).reset()
+    _, info = HoldControl(Says(spec, {"carried": [1, 2]}), 2).reset()
+    assert info["carried_frames"].tolist() == [[1, 2], [1, 2]]
+    for carried_by_hand in (None, [], {"sword": 1}):
+        env = HoldControl(Says(carried_by_hand, {"carried": ["sword"]}), 2)
+        assert "carried_frames" not in env.reset()[1]
+        assert world_spec(env, "gym:Says", 2).carried is None
+
+
+def test_recipes_and_stages_refuse_what_cannot_be(spec):
+    with pytest.raises(ValueError, match="there are none of 'explorer'"):
+        HOUSE.sizes(replace(spec, carried=None))
+    with pytest.raises(ValueError, match="fade"):
+        replace(HOUSE, carry=False)
+    _, trunk, _ = HOUSE.sizes(spec)
+    assert trunk.channels == 21
+    with pytest.raises(ValueError, match="guess"):
+        replace(trunk, change=0.0)
+    stage = Adversarial(share=1, piloted=0.5)
+    with pytest.raises(ValueError, match="piloted"):
+        AdversarialStage(stage, made(spec), Critic(made(spec).config, spec.control), None, None)
+
+
+def test_it_can_be_planned_and_measured(spec):
+    """What `aapt bench` does: sizes without memory, and random weights that play."""
+    _, trunk = sizes.fit(
+        spec, VAEConfig(k=2, channels=4, encoder=(8, 16), decoder=(8, 16)),
+        patch=2, dim=32, depth=2, heads=2, window=4, change=0.3,
+    )  # fmt: skip
+    every = spec, trunk, VAEConfig(k=2, channels=4, encoder=(8, 16), decoder=(8, 16))
+    loaded = subject.random_weights(every, torch.device("cpu"))
+    world = World(loaded, 2, bf16=True)
+    world.reset(0, loaded.starts[0], 0)
+    assert torch.allclose(world.carried[0], torch.tensor([6.0, 6.0, 0.0, 0.0]), atol=1e-5)
+    world.step(np.zeros((2, 4), np.float32))
+    assert torch.allclose(world.carried[0], torch.tensor([6.0, 6.0, 0.0, 0.0]), atol=1e-4)
+    subject.plan(loaded, 2, True)
+
+
 def test_what_a_spec_refuses(spec):
     good = {"names": ("a",), "middle": (0.0,), "spread": (1.0,), "reach": (3.0,)}
     assert CarriedSpec(**good).channels == 1
-    for wrong in ({"spread": (0.0,)}, {"middle": ()}, {"middle": (float("nan"),)}, {"names": ()}):
+    wrongs = [
+        {"spread": (0.0,)}, {"middle": ()}, {"middle": (float("nan"),)}, {"middle": (1e300,)}, {"names": ()},
+        {"names": (1,)}, {"names": ({},)}, {"kind": []}, {"reach": (-1.0,)}, {"spread": (1e-60,)},
+        {"middle": (10**400,)},
+    ]  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="carried"):
             CarriedSpec(**(good | wrong))
     with pytest.raises(ValueError, match="no kind"):

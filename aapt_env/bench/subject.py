@@ -92,7 +92,11 @@ def made_in(dtype: torch.dtype) -> Iterator[None]:
 def random_start(spec: WorldSpec, latents: int) -> Start:
     """A start of noise: 1 + k * `latents` frames, at rest, in the first scene."""
     rng, frames = np.random.default_rng(0), 1 + latents * spec.k
+    told = None
+    if spec.carried is not None:
+        told = np.tile(np.float32(spec.carried.middle), (1 + latents, 1))
     return Start(
+        carried=told,
         frames=rng.integers(0, 256, (frames, spec.height, spec.width, 3), dtype=np.uint8),
         controls=np.zeros((frames - 1, spec.control.width), np.float32),
         seed=0,

@@ -72,12 +72,15 @@ def vectors(values: np.ndarray) -> pa.Array:
     return flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
 
 
-def episode_stats(frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray) -> dict:
+def episode_stats(
+    frames: np.ndarray, controls: np.ndarray, rewards: np.ndarray, carried: np.ndarray | None = None
+) -> dict:
     """{feature: {min, max, mean, std, count}}; images per channel in [0, 1], as LeRobot has them."""
     some = frames[:: max(1, len(frames) // SAMPLES)].reshape(-1, 3) / np.float32(255)
     image = {n: [[[v]] for v in values] for n, values in _moments(some).items()}
     count = len(frames[:: max(1, len(frames) // SAMPLES)])
-    return {
+    told = {} if carried is None else {files.STATE: _moments(carried) | {"count": [len(carried)]}}
+    return told | {
         files.IMAGE: image | {"count": [count]},
         "action": _moments(controls) | {"count": [len(controls)]},
         "next.reward": _moments(rewards[:, None]) | {"count": [len(rewards)]},

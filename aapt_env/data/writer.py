@@ -105,7 +105,7 @@ class EpisodeWriter:
             truncated=bool(truncated),
             total_reward=float(rewards.sum()),
             extras=extras,
-            stats=lerobot.episode_stats(frames, controls, rewards),
+            stats=lerobot.episode_stats(frames, controls, rewards, carried),
         )
         self._next = max(self._next, index + 1)
         self._write(episode, frames, controls, rewards, latents, carried)

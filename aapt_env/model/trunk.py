@@ -51,6 +51,8 @@ class TrunkConfig:
             or not 0 <= self.change <= 100
         ):
             raise ValueError(f"change {self.change!r}; expected a number from 0 to 100")
+        if self.carried is not None and not self.change:
+            raise ValueError("change 0 with carried numbers, which need a guess; expected above 0")
         if self.dim % self.heads:
             raise ValueError(f"{self.dim=} must be divisible by {self.heads=}")
         if self.rows % self.patch or self.columns % self.patch:

@@ -159,6 +159,10 @@ class AdversarialStage(Stage):
         teacher: Generator | None = None,  # diffusion's averaged weights, for `heed`
         plain: bool = False,  # rollouts one operation at a time on a GPU too
     ):
+        if config.piloted and generator.config.carries:
+            raise ValueError(
+                "nobody knows the carried numbers of a piloted rollout; train with piloted=0"
+            )
         ema = copy.deepcopy(generator)
         self.balance = Balance(config.critic_loss).to(next(critic.parameters()).device)
         modules = {
@@ -208,6 +212,10 @@ class AdversarialStage(Stage):
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
+        if (
+            wrong is not None
+        ):  # numbers would tell it from the right one, and the picture is what is asked about
+            wrong = corrected(wrong, real, self.generator.config.carries)
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
         held = self.held(clip, flown, fake.detach(), lead) if c.stay or c.follow else None

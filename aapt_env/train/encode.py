@@ -153,6 +153,11 @@ def episode(
         assert told is not None, "a world carries what its dataset has"
         made = carrier(carried, episodes.spec.control, grid)
         numbers = laid(told[: 1 + count * k : k], made, grid).half()
+        if not (numbers.abs() <= 2 * max(carried.reach) + 2).all():
+            raise ValueError(
+                f"{episodes.path}, episode {episodes.index[index].index}: carried numbers {carried.names} far beyond "
+                f"the reach of {carried.reach} spreads that the game states; mend its attribute `carried`"
+            )
         tensors = {name: torch.cat([each, numbers], dim=1) for name, each in tensors.items()}
     controls = torch.from_numpy(np.ascontiguousarray(episodes.controls(index)[: count * k]))
     scene = torch.from_numpy(episodes.spec.scene_row(episodes.index[index].scene))

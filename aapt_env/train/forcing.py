@@ -88,11 +88,13 @@ def dream(
     if not how.student:
         return replay(generator, clip.latents, clip.controls, noise, clip.scene, 1)[:, lead:]
     free = lead + overlap if lead else 0
-    if generator.config.carries and not (how.detach and how.memory):
+    parallel = how.detach and how.memory and bool(free or length <= window + 2)
+    if generator.config.carries and not parallel:
         raise ValueError(
-            "a world that carries numbers is trained with detach and memory, as in the paper"
+            "a world that carries numbers is trained with detach and memory, as in the paper, and without a lead on "
+            f"{window + 2} latents at most; got {how}, {length} latents"
         )
-    if how.detach and how.memory and (free or length <= window + 2):
+    if parallel:
         roll = roll or Roller(generator)
         rolled, memory = roll(clip.latents, clip.controls, noise, clip.scene, given, free)
         same = max(free + 1, given)

@@ -66,6 +66,11 @@ class Recipe:
     imitate: Imitate
 
     def __post_init__(self):
+        if self.diffusion.fade and not self.carry:
+            raise ValueError(
+                f"recipe {self.name}: diffusion.fade {self.diffusion.fade} hides pictures that only carried numbers "
+                "could replace; expected carry=True, or fade=0"
+            )
         total = sum(getattr(self, stage).share for stage in STAGES)
         if abs(total - 1) > 1e-6:
             raise ValueError(
@@ -91,6 +96,11 @@ class Recipe:
             encoder=self.encoder,
             decoder=self.decoder,
         )
+        if self.carry and spec.carried is None:
+            raise ValueError(
+                f"recipe {self.name!r} carries the numbers that a game tells of itself, and there are none of "
+                f"{spec.game!r}: record it again if its game has them by now, or choose a recipe with carry=False"
+            )
         spec = replace(spec, carried=spec.carried if self.carry else None)
         spec, trunk = sizes.fit(
             spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
