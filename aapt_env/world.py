@@ -181,10 +181,12 @@ class World:
             return latents
         told = start.carried
         if told is None:
-            likes = [torch.from_numpy(own.frames[-1].copy()) for own in self.starts]
-            likes = self.vae.encode_alone(torch.stack(likes).to(self.device))
-            away = (likes - latents[-1]).square().mean((1, 2, 3))
-            told = self.starts[int(away.argmin())].carried[-1:].repeat(len(latents), axis=0)
+            known = [own for own in self.starts if own.carried is not None]
+            likes = torch.from_numpy(np.stack([own.frames[-1] for own in known])).to(self.device)
+            away = (self.vae.encode_alone(likes) - latents[-1]).square().mean((1, 2, 3))
+            nearest = known[int(away.argmin())].carried
+            assert nearest is not None
+            told = nearest[-1:].repeat(len(latents), axis=0)
         numbers = laid(told, carrier, latents.shape[-2:])
         return torch.cat([latents, numbers.to(latents)], dim=1)
 
