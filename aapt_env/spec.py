@@ -260,8 +260,8 @@ class CarriedSpec:
         named = texts and len(set(self.names)) == len(self.names) > 0
         if not good or not named or lengths != {len(self.names)}:
             raise ValueError(
-                f"carried {self.names!r}, middle {self.middle!r}, spread {self.spread!r}, reach {self.reach!r}; "
-                "expected different names, and for each of them a number and two above 0"
+                f"carried {self.names!r} of kind {self.kind!r}, middle {self.middle!r}, spread {self.spread!r}, reach "
+                f"{self.reach!r}; expected a kind in a word, different names, and for each a number and two above 0"
             )
 
     @classmethod

@@ -85,7 +85,8 @@ def choose(
         fits = [i for i, start in enumerate(starts) if scene.items() <= start.scene.items()]
         if not fits:
             raise ValueError(
-                f"no start has scene {scene}; leave an attribute out, or give a picture as 'start'"
+                f"no start has scene {scene}; there are {_scenes(starts)}; leave an attribute out, or give a picture "
+                "as 'start'"
             )
         index = fits[int(rng.integers(len(fits)))]
         return starts[index], index
@@ -101,6 +102,12 @@ def choose(
             f"start {wanted} has scene {starts[wanted].scene}, which contradicts {wrong}; leave one out"
         )
     return starts[wanted], wanted
+
+
+def _scenes(starts: list[Start]) -> str:
+    """What scenes there are, a few of them."""
+    each = list(dict.fromkeys(" ".join(start.scene.values()) for start in starts))
+    return ", ".join(each[:6]) + (" and others" if len(each) > 6 else "")
 
 
 def of_picture(picture: np.ndarray, scene: dict[str, str], spec: WorldSpec, count: int) -> Start:

@@ -80,7 +80,7 @@ def record(
     seed: int = 0,
     height: int = 64,
     width: int = 64,
-    k: int = 4,
+    k: int | None = None,
     max_seconds: float | None = 60,
     time_limit: float | None = None,
     keys: str | None = None,
@@ -105,7 +105,7 @@ def record(
         seed: base seed; episode i's own seed is derived from it and i.
         height: pixels, a multiple of 8.
         width: pixels, a multiple of 8.
-        k: frames per latent; each control is held for k frames.
+        k: frames per latent; each control is held for k frames. None: 4, or as many as the dream makes.
         max_seconds: of game time; longer episodes are cut there. None means 60.
         time_limit: seconds after which no episode is begun.
         keys: a keymap file, or "ask": the keys with which the world will be played. None for the game's own.
@@ -124,7 +124,9 @@ def record(
     """
     begun = time.perf_counter()
     _check(frames, episodes, workers, seed, (height, width), max_seconds)
-    with contextlib.closing(make_held(game, height, width, k)) as env:
+    with contextlib.closing(make_held(game, height, width, k or 4)) as env:
+        dream = getattr(env.unwrapped, "spec_world", None)
+        k = k or (dream.k if dream is not None else 4)
         spec = world_spec(env, game, k)
         spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
         for name, value in (scene or {}).items():

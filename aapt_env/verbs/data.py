@@ -47,7 +47,7 @@ class Record:
     """A multiple of 8; goes with --width."""
     width: Annotated[int | None, unless("--size", "PIXELS")] = None
     """A multiple of 8; goes with --height."""
-    k: Literal[1, 2, 4] = 4
+    k: Annotated[Literal[1, 2, 4] | None, unless("4, or the dream's own", "{1,2,4}")] = None
     """Frames per latent: how long one control is held."""
     max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
     """Game time of an episode; longer ones are cut there."""
@@ -58,7 +58,8 @@ class Record:
     latents: bool = False
     """Keep a dream's latents beside its frames."""
     scene: Annotated[tuple[str, ...], unless("as the seed draws it", "NAME=VALUE")] = ()
-    """Only in such places: style=villa time=day. A word that the game does not have is answered with those it has."""
+    """Only in such places, all after one flag: --scene style=villa time=day. A word that the game does not have is
+    answered with those it has."""
 
     def run(self) -> None:
         """Record, by `aapt_env.data.record.record`."""

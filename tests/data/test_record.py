@@ -309,8 +309,8 @@ class Dream(gym.Env):
 def test_a_dream_is_recorded_like_a_game(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "aapt_env.env", types.SimpleNamespace(AAPTEnv=Dream))
     with pytest.raises(ValueError, match="makes 2 frames per latent, asked for 4; use k=2"):
-        record("dream:colour", tmp_path, 20, progress=False)
-    record("dream:colour", tmp_path, 20, k=2, max_seconds=2, progress=False)
+        record("dream:colour", tmp_path, 20, k=4, progress=False)
+    record("dream:colour", tmp_path, 20, max_seconds=2, progress=False)  # as many as it makes
     episodes = Episodes.open(tmp_path)
     assert episodes.spec == Dream("dream:colour").spec_world
     assert episodes.index[0].length == 17 and episodes.index[0].extras["start"] == 5
