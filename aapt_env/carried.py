@@ -145,9 +145,8 @@ class Place(Numbers):
         right, down, ahead = self.rays.to(numbers)[:, None]
         flat = ahead * level + down * up  # along the heading
         rays = [flat * c - right * s, flat * s + right * c, ahead * up - down * level]
-        wide = (
-            (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
-        )  # cosine of the elevation
+        # cosine of the elevation
+        wide = (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
         heading, elevation = (rays[0] / wide, rays[1] / wide), (wide, rays[2])
         off = x * heading[1] - y * heading[0]
         waves = [turn for period in self.PLACES for v in (x, y) for turn in around(v, period)]
@@ -166,9 +165,8 @@ class Place(Numbers):
         A table of features, between whose entries is interpolated (Instant NGP, arXiv 2201.05989, has such for scenes):
         a house is learned by heart in the table far sooner than in matrices. Headings come round.
         """
-        turn = (
-            torch.atan2(heading[1], heading[0]) / pi
-        )  # -1 ... 1 around; the first heading again behind the last
+        # -1 ... 1 around; the first heading again behind the last
+        turn = torch.atan2(heading[1], heading[0]) / pi
         table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
         wide, deep = (self.EDGE * reach for reach in self.reach[:2])
         where = torch.stack([(x / wide).expand_as(turn), (y / deep).expand_as(turn), turn], dim=-1)

@@ -137,7 +137,7 @@ class Match:
         """
         made = self.fake if self.past is None else self.past.again(generator)
         count = generator.config.carries
-        told = apart((made - self.real).square(), count)[1]
+        told = apart((made - self.real).square(), count)[1] if count else made.new_zeros(())
         return replace(self, fake=corrected(made, self.real, count), past=None), told
 
 
@@ -212,9 +212,7 @@ class AdversarialStage(Stage):
         cut = slice(lead, None)
         given, real = given if lead == 0 else 1, clip.latents[:, cut]
         wrong = None if elsewhere is None else torch.where(self.shown, real, elsewhere[:, cut])
-        if (
-            wrong is not None
-        ):  # numbers would tell it from the right one, and the picture is what is asked about
+        if wrong is not None:  # its own numbers would tell it, and the picture is asked about
             wrong = corrected(wrong, real, self.generator.config.carries)
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
@@ -296,10 +294,8 @@ class AdversarialStage(Stage):
         found = {"generator": versus.detach(), "motion": motion}
         if self.generator.config.carries:
             found["told"] = told.detach()
-        loss, pull = (
-            versus + TOLD * told,
-            self.config.anchor * (1 - dice.step / self.config.anchored),
-        )
+        loss = versus + TOLD * told
+        pull = self.config.anchor * (1 - dice.step / self.config.anchored)
         if pull > 0:
             astray = self.astray(self.begun, match).mean()
             loss, found["anchor"] = loss + pull * astray, astray.detach()

@@ -60,11 +60,11 @@ def smudged(clip: Clip, dice: Dice, most: float, carried: int = 0, fade: float =
     if not (most or fade):
         return real
     level = most * dice.uniform(len(real))[:, None, None, None, None]
-    smudged = real + level * dice.normal(*real.shape)
+    seen = real + level * dice.normal(*real.shape)
     if fade:
         gone = (dice.uniform(len(real)) < fade) * (2 * dice.uniform(len(real))).clamp(max=1)
-        smudged = smudged - gone[:, None, None, None, None] * real
-    return corrected(smudged, real, carried)
+        seen = seen - gone[:, None, None, None, None] * real
+    return corrected(seen, real, carried)
 
 
 def strayed(generator: Generator, clip: Clip, dice: Dice) -> Tensor:
@@ -149,13 +149,13 @@ class DiffusionStage(Stage):
         recycled = smudged(past, dice, self.config.smudge, count, self.config.fade)
         v = teacher_forced(self.generator, noisy(clip, noise, t), clip, t, recycled=recycled)
         error = (v - (noise - clip.latents[:, 1:])).square()
-        loss, told = apart(error, count)
-        if count:  # an error of the velocity is one of the latent over t
-            told = apart(error * t.square()[:, None, None, None, None], count)[1]
-        yield (
-            loss + TOLD * told,
-            {"loss": loss.detach()} | ({"told": told.detach()} if count else {}),
-        )
+        loss, _ = apart(error, count)
+        if not count:
+            yield loss, {"loss": loss.detach()}
+            return
+        # an error of the velocity is one of the latent over t
+        _, told = apart(error * t.square()[:, None, None, None, None], count)
+        yield loss + TOLD * told, {"loss": loss.detach(), "told": told.detach()}
 
     def after(self, step: int) -> None:
         """Average the weights; a warm start keeps early steps out."""
