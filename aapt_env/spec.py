@@ -239,20 +239,29 @@ class ControlSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CarriedSpec:
-    """Numbers that a game tells of itself at every frame, which a dream of it can carry along (carried.py)."""
+    """Numbers that a game tells of itself at every frame, which a dream of it can carry along (carried/)."""
 
-    kind: str = "numbers"  # or place: x, y, yaw, pitch of a walker with a camera
+    kind: str = "numbers"  # or place, walk: of somebody who looks about
     names: tuple[str, ...]
     middle: tuple[float, ...]  # of each number, where it usually is
     spread: tuple[
         float, ...
     ]  # and by how much it is away from there; an angle that comes round has none
     reach: tuple[float, ...]  # by how much at most, in units of the spread: no dream goes beyond
+    settings: dict[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)  # of the kind
 
     def __post_init__(self):
         for name in ("names", "middle", "spread", "reach"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        numbers = (*self.middle, *self.spread, *self.reach)
+        if not isinstance(self.settings, dict) or not all(
+            isinstance(value, (list, tuple)) for value in self.settings.values()
+        ):
+            raise ValueError(
+                f"carried settings {self.settings!r:.200}; expected rows of numbers by name"
+            )
+        object.__setattr__(self, "settings", {n: tuple(v) for n, v in self.settings.items()})
+        further = [v for row in self.settings.values() for v in row]
+        numbers = (*self.middle, *self.spread, *self.reach, *further)
         good = all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers)
         good = good and min((*self.spread, *self.reach), default=0) > 1e-9
         lengths = {len(self.names), len(self.middle), len(self.spread), len(self.reach)}
@@ -278,7 +287,7 @@ class CarriedSpec:
     @property
     def channels(self) -> int:
         """Channels of a latent that they take; an angle takes two."""
-        return len(self.names) + (self.kind == "place")
+        return len(self.names) + (self.kind in ("place", "walk"))
 
 
 @dataclass(frozen=True, kw_only=True)

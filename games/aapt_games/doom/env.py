@@ -17,13 +17,17 @@ from aapt_games.scenes import draw_scene
 TICS = 35  # per second
 SKILL = 1  # of 1 to 5; at 3 who explores a map is dead after 14 seconds, at 1 after 22
 TURN = 2.0  # degrees per tic, 70 per second; Doom's own keys go on from 62 to 123
+TURNED = (
+    365 * 360 / 65536,
+    364 * 360 / 65536,
+)  # what becomes of it, left and right: Doom counts 65,536 angles
 BUTTONS = {
     "forward": "MOVE_FORWARD", "back": "MOVE_BACKWARD", "step_left": "MOVE_LEFT", "step_right": "MOVE_RIGHT",
     "fire": "ATTACK", "use": "USE",
 }  # fmt: skip
 VARIABLES = {
     "health": "HEALTH", "armor": "ARMOR", "ammo": "SELECTED_WEAPON_AMMO", "kills": "KILLCOUNT",
-    "x": "POSITION_X", "y": "POSITION_Y", "angle": "ANGLE",
+    "x": "POSITION_X", "y": "POSITION_Y", "angle": "ANGLE", "vx": "VELOCITY_X", "vy": "VELOCITY_Y",
 }  # fmt: skip
 PAYS = {
     "kills": 1.0,
@@ -36,6 +40,12 @@ ROOMS = {
     "corridor": "deadly_corridor",
     "garden": "health_gathering",
 }  # ViZDoom's scenarios
+BOXES = {
+    "arena": (0, 0, 784, 784),
+    "hall": (-192, 288, 304, 208),
+    "corridor": (656, 0, 672, 80),
+    "garden": (608, 608, 592, 592),
+}  # their middles, and how far along x and y one gets from there
 STROLL = 40  # tics at most, from where a room lets one in
 MAPS = ("map01", "map02", "map05", "map07")  # of freedoom2.wad
 STUNNED = 8  # tics in which who was put somewhere does nothing yet
@@ -48,6 +58,21 @@ LYING = (
     "Box",
     "Armor",
 )  # names of things lying where a player can stand
+
+
+def walked() -> dict[str, Any]:
+    """What `info["carried"]` is: a walk of Doom's, as its own code moves a player."""
+    wide, deep = zip(*(box[2:] for box in BOXES.values()), strict=True)
+    last, speed = len(BOXES) - 1, 4.0
+    return {
+        "kind": "walk", "names": ("x", "y", "yaw", "vx", "vy", "room"),
+        "middle": (0.0, 0.0, 0.0, 0.0, 0.0, last / 2),
+        "spread": (0.5, 0.5, 1.0, speed, speed, 1.0), "reach": (2.0, 2.0, 4.0, 8.0, 8.0, last / 2),
+        "settings": {
+            "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
+            "half_x": wide, "half_y": deep,
+        },
+    }  # fmt: skip
 
 
 class DoomEnv(Game):
@@ -64,6 +89,11 @@ class DoomEnv(Game):
 
     ### Reward
     1 for a kill, 0.01 per point of health and 0.005 per bullet; as much is lost with them. They are in `info` too.
+
+    ### Info
+    `x`, `y`, `angle` (degrees, more turns left), `vx`, `vy` (units per frame) as ViZDoom tells them, and as float32
+    `carried` [6], which a dream can carry along: x and y of the room, -1 to 1, y growing to the right of +x, yaw (rad,
+    more turns right), velocity, number of the room.
 
     ### Episode end
     Terminated when the player dies or reaches the end of the corridor.
@@ -96,6 +126,7 @@ class DoomEnv(Game):
         (("s",), 3, 1.0), (("a",), 4, 1.0), (("d",), 5, 1.0), (("space",), 6, 1.0),
     ]  # fmt: skip
     scenes = {"room": tuple(ROOMS)}
+    carried = walked()
     driver_entry = "aapt_games.doom.explorer:Explorer"
 
     def __init__(self, height: int = 64, width: int = 64, render_mode: str | None = "rgb_array"):
@@ -169,7 +200,18 @@ class DoomEnv(Game):
 
     def _info(self) -> dict[str, Any]:
         ammo = max(0.0, self.has["ammo"])  # of a fist it is -1
-        return self.has | {"ammo": ammo, "frame": self.frame, "scene": dict(self.scene)}
+        return (
+            self.has
+            | self._where()
+            | {"ammo": ammo, "frame": self.frame, "scene": dict(self.scene)}
+        )
+
+    def _where(self) -> dict[str, Any]:
+        """What a dream can carry along, with y and angles mirrored: Doom's grow to the left."""
+        x, y, wide, deep = BOXES[self.scene["room"]]
+        has, room = self.has, tuple(ROOMS).index(self.scene["room"])
+        at = ((has["x"] - x) / wide, (y - has["y"]) / deep, -np.radians(has["angle"]))
+        return {"carried": np.array([*at, has["vx"], -has["vy"], room], np.float32)}
 
     def close(self) -> None:
         """End Doom's processes; there is no reset after it."""
@@ -196,6 +238,10 @@ class FreedoomEnv(DoomEnv):
     control_names = (*DoomEnv.control_names, "use")
     keymap = [*DoomEnv.keymap, (("e",), 7, 1.0)]
     scenes = {"map": MAPS}
+    carried = None  # maps are too many, and have floors above one another
+
+    def _where(self) -> dict[str, Any]:
+        return {}
 
     def _enter(self, seed: int) -> None:
         """A new episode in the scene's map."""

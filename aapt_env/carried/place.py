@@ -1,63 +1,16 @@
-"""What a game tells of itself in numbers, and a dream carries along with the picture.
-
-A latent of such a world is the picture's channels and, behind them, a channel for each number, the same in every cell.
-They are recycled, kept and dreamt as the picture is; the VAE knows nothing of them. A game says which they are by its
-attribute `carried` and has them in `info["carried"]`; a dream has its own there.
-
-A kind of numbers is a module that answers
-
-    encode(values [..., names]) -> [..., channels], of about unit spread
-    decode(numbers [..., channels]) -> [..., names]
-    expected(numbers [..., channels], controls [..., k, width]) -> what the controls would make of them
-    room(before [..., channels], expected [..., channels]) -> how far the generator can put each from what is expected
-    maps(numbers [..., channels]) -> [..., map_channels, h, w], further input of the networks; None for none
-"""
+"""Where a walker stands and looks, and what is to be seen from there."""
 
 from __future__ import annotations
 
 from math import pi, radians, sqrt
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aapt_env.carried.numbers import Numbers
 from aapt_env.controls import directions
 from aapt_env.spec import CarriedSpec, ControlSpec
-
-
-class Numbers(nn.Module):
-    """Any numbers: each on its scale, expected to stay, and shown to the networks as they are."""
-
-    map_channels = 0
-
-    def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
-        super().__init__()
-        # plain numbers: a buffer would be rounded with the weights, and read back from a GPU at every step
-        self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
-
-    def encode(self, values: Tensor) -> Tensor:
-        """[..., names] -> [..., channels]."""
-        each = zip(values.unbind(-1), self.middle, self.spread, strict=True)
-        return torch.stack([(v - middle) / spread for v, middle, spread in each], dim=-1)
-
-    def decode(self, numbers: Tensor) -> Tensor:
-        """[..., channels] -> [..., names]."""
-        each = zip(numbers.unbind(-1), self.middle, self.spread, strict=True)
-        return torch.stack([n * spread + middle for n, middle, spread in each], dim=-1)
-
-    def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
-        """The same, within reach."""
-        each = zip(numbers.unbind(-1), self.reach, strict=True)
-        return torch.stack([n.clamp(-reach, reach) for n, reach in each], dim=-1)
-
-    def room(self, before: Tensor, expected: Tensor) -> Tensor:
-        """A spread."""
-        return torch.ones_like(before)
-
-    def maps(self, numbers: Tensor) -> Tensor | None:
-        """None."""
-        return None
 
 
 class Place(Numbers):
@@ -138,16 +91,15 @@ class Place(Numbers):
         line that the ray is on passes the middle, to the right above 0; twice and four times its heading and elevation;
         what the learned map has there in that direction.
         """
-        x, y, c, s, _ = (n[..., None, None, None] for n in numbers.unbind(-1))
-        pitch = self.decode(numbers)[..., 3, None, None, None]
+        x, y, c, s, pitch, wide, deep = (n[..., None, None, None] for n in self.standing(numbers))
         size = (c.square() + s.square()).clamp(min=1e-6).sqrt()
         c, s, up, level = c / size, s / size, pitch.sin(), pitch.cos()
         right, down, ahead = self.rays.to(numbers)[:, None]
         flat = ahead * level + down * up  # along the heading
         rays = [flat * c - right * s, flat * s + right * c, ahead * up - down * level]
         # cosine of the elevation
-        wide = (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
-        heading, elevation = (rays[0] / wide, rays[1] / wide), (wide, rays[2])
+        along = (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
+        heading, elevation = (rays[0] / along, rays[1] / along), (along, rays[2])
         off = x * heading[1] - y * heading[0]
         waves = [turn for period in self.PLACES for v in (x, y) for turn in around(v, period)]
         waves += [turn for period in self.LINES for turn in around(off, period)]
@@ -157,10 +109,16 @@ class Place(Numbers):
                 waves += angle
         parts = [sqrt(3) * ray for ray in rays] + [sqrt(2) * wave for wave in waves]
         drawn = torch.cat([part.expand_as(off) for part in parts], dim=-3)
-        return torch.cat([drawn, self.felt(x, y, heading)], dim=-3)
+        return torch.cat([drawn, self.felt(wide, deep, heading)], dim=-3)
 
-    def felt(self, x: Tensor, y: Tensor, heading: tuple[Tensor, Tensor]) -> Tensor:
-        """The learned map at x, y [..., 1, 1, 1] along headings, cosine and sine [..., 1, h, w]: [..., FELT, h, w].
+    def standing(self, numbers: Tensor) -> tuple[Tensor, ...]:
+        """x, y in units of the wavelengths; cosine and sine of the heading; pitch; x, y on the learned map, -1 to 1."""
+        x, y, c, s, _ = numbers.unbind(-1)
+        wide, deep = (self.EDGE * reach for reach in self.reach[:2])
+        return x, y, c, s, self.decode(numbers)[..., 3], x / wide, y / deep
+
+    def felt(self, wide: Tensor, deep: Tensor, heading: tuple[Tensor, Tensor]) -> Tensor:
+        """The learned map at places [..., 1, 1, 1] along headings, cosine and sine [..., 1, h, w]: [..., FELT, h, w].
 
         A table of features, between whose entries is interpolated (Instant NGP, arXiv 2201.05989, has such for scenes):
         a house is learned by heart in the table far sooner than in matrices. Headings come round.
@@ -168,8 +126,7 @@ class Place(Numbers):
         # -1 ... 1 around; the first heading again behind the last
         turn = torch.atan2(heading[1], heading[0]) / pi
         table = torch.cat([self.map, self.map[:, :, :1]], dim=2).float()
-        wide, deep = (self.EDGE * reach for reach in self.reach[:2])
-        where = torch.stack([(x / wide).expand_as(turn), (y / deep).expand_as(turn), turn], dim=-1)
+        where = torch.stack([wide.expand_as(turn), deep.expand_as(turn), turn], dim=-1)
         flat = where.reshape(1, -1, *where.shape[-3:-1], 3)
         found = F.grid_sample(
             table, flat.float(), mode="bilinear", padding_mode="border", align_corners=True
@@ -181,45 +138,3 @@ def around(value: Tensor, period: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine of a value that comes round after a period."""
     angle = 2 * pi / period * value
     return angle.cos(), angle.sin()
-
-
-KINDS: dict[str, type[Numbers]] = {"numbers": Numbers, "place": Place}
-
-
-def carrier(spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]) -> Numbers:
-    """The module of a kind of numbers. Raises ValueError: there is none of that kind."""
-    if spec.kind not in KINDS:
-        raise ValueError(f"no kind of carried numbers {spec.kind!r}; there are {sorted(KINDS)}")
-    return KINDS[spec.kind](spec, control, grid)
-
-
-def laid(values: np.ndarray, made: Numbers, grid: tuple[int, int]) -> Tensor:
-    """A game's numbers [T, names] as the last channels of T latents: float32 [T, channels, h, w]."""
-    numbers = made.encode(torch.from_numpy(np.asarray(values, np.float32)))
-    return numbers[..., None, None].expand(*numbers.shape, *grid)
-
-
-def read(latents: Tensor, channels: int) -> Tensor:
-    """The numbers in latents [..., C, h, w], each the mean of its channel: [..., channels]."""
-    return latents[..., -channels:, :, :].mean((-1, -2))
-
-
-def put(latents: Tensor, numbers: Tensor) -> Tensor:
-    """Latents [..., C, h, w] with `numbers` [..., channels] in the place of theirs."""
-    cells = numbers[..., None, None].expand(*numbers.shape, *latents.shape[-2:])
-    return torch.cat([latents[..., : -numbers.shape[-1], :, :], cells.to(latents)], dim=-3)
-
-
-def corrected(made: Tensor, real: Tensor, channels: int) -> Tensor:
-    """Latents [..., C, h, w] whose last `channels` are those of `real`, the same shape; without any, `made` itself."""
-    if not channels:
-        return made
-    both = made[..., :-channels, :, :], real[..., -channels:, :, :].to(made)
-    return torch.cat(both, dim=-3)
-
-
-def apart(error: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Means of squared errors [..., C, h, w] over the picture's channels, and over the last `channels`; 0 of none."""
-    if not channels:
-        return error.mean(), error.new_zeros(())
-    return error[..., :-channels, :, :].mean(), error[..., -channels:, :, :].mean()

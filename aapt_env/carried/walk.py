@@ -1,0 +1,148 @@
+"""Where a walker with momentum is, in one of several rooms, as in games of Doom's kind."""
+
+from __future__ import annotations
+
+from math import radians, sqrt
+
+import torch
+from torch import Tensor, nn
+
+from aapt_env.carried.place import Place
+from aapt_env.controls import directions
+from aapt_env.spec import CarriedSpec, ControlSpec
+
+KEYS = ("forward", "back", "step_left", "step_right", "turn_left", "turn_right")
+
+
+class Walk(Place):
+    """`x`, `y` (-1 to 1 across the room), `yaw` (rad; 0 is along +x, more turns right), `vx`, `vy`, and the `room`.
+
+    Keys push, and friction slows down: each frame the heading turns, a push along it is added to the velocity (units of
+    length per frame), the place moves by the velocity, and what the friction leaves of that is the next one. What
+    stands in the way is for the generator to add. Rooms have numbers from 0 on and never change; each has a part of the
+    learned map to itself.
+
+    The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
+    `fov` (degrees across the picture), `unit` (length that waves of the place are told in), `half_x` and `half_y` (half
+    widths of each room).
+    """
+
+    NAMES = ("x", "y", "yaw", "vx", "vy", "room")
+    SETTINGS = {"push": 2, "friction": 1, "turn": 2, "fov": 1, "unit": 1}
+    PLACES = (16.0, 8.0, 4.0, 2.0, 1.0)
+    LINES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5)
+    GRID = (32, 22, 24)  # headings, places along y and x, of each room
+    map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8 + Place.FELT
+
+    def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
+        nn.Module.__init__(self)
+        about = spec.settings
+        sizes = {name: len(row) for name, row in about.items()}
+        rooms = sizes.pop("half_x", 0)
+        if (
+            tuple(spec.names) != self.NAMES
+            or control.space != "MultiBinary"
+            or not set(KEYS) <= set(control.names)
+        ):
+            raise ValueError(
+                f"a walk is {self.NAMES} under keys {KEYS}, got {spec.names} under {control.space} {control.names}"
+            )
+        if (
+            not rooms
+            or sizes != self.SETTINGS | {"half_y": rooms}
+            or min(*about["half_x"], *about["half_y"]) <= 0
+        ):
+            raise ValueError(
+                f"settings of a walk {about}; expected rows of so many numbers {self.SETTINGS}, and half_x and half_y "
+                "above 0 for each room"
+            )
+        self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
+        self.push, (self.friction,) = about["push"], about["friction"]
+        self.turn = tuple(map(radians, about["turn"]))
+        self.half, (self.unit,) = (about["half_x"], about["half_y"]), about["unit"]
+        self.keys = [control.names.index(name) for name in KEYS]
+        self.register_buffer("rays", directions(grid, about["fov"][0]), persistent=False)
+        heads, deep, wide = self.GRID
+        self.map = nn.Parameter(0.1 * torch.randn(1, self.FELT, heads, deep, rooms * wide))
+
+    def encode(self, values: Tensor) -> Tensor:
+        """[..., 6] -> [..., 7]."""
+        parts = [
+            (v - m) / s for v, m, s in zip(values.unbind(-1), self.middle, self.spread, strict=True)
+        ]
+        yaw = values[..., 2]
+        return torch.stack(
+            [*parts[:2], sqrt(2) * yaw.cos(), sqrt(2) * yaw.sin(), *parts[3:]], dim=-1
+        )
+
+    def decode(self, numbers: Tensor) -> Tensor:
+        """[..., 7] -> [..., 6]."""
+        x, y, c, s, *others = numbers.unbind(-1)
+        parts = [x, y, torch.atan2(s, c), *others]
+        scales = zip(
+            parts,
+            (*self.spread[:2], 1.0, *self.spread[3:]),
+            (*self.middle[:2], 0.0, *self.middle[3:]),
+            strict=True,
+        )
+        return torch.stack([part * spread + middle for part, spread, middle in scales], dim=-1)
+
+    def halves(self, room: Tensor) -> list[Tensor]:
+        """Half widths along x and y of the rooms of these numbers, each in the shape of `room`."""
+        after = [(room > i - 0.5).to(room) for i in range(1, len(self.half[0]))]
+        found = []
+        for row in self.half:
+            half = torch.full_like(room, row[0])
+            for there, last, size in zip(after, row, row[1:], strict=False):
+                half = half + there * (size - last)
+            found.append(half)
+        return found
+
+    def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
+        """After the k frames of the controls, if nothing stands in the way, within reach."""
+        x, y, yaw, vx, vy, room = self.decode(numbers).unbind(-1)
+        wide, deep = self.halves(room)
+        for keys in controls.to(numbers).unbind(-2):
+            ahead, back, left, right, turn_left, turn_right = (keys[..., i] for i in self.keys)
+            yaw = yaw + self.turn[1] * turn_right - self.turn[0] * turn_left
+            c, s = yaw.cos(), yaw.sin()
+            along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
+            vx, vy = vx + along * c - across * s, vy + along * s + across * c
+            x, y = self.inside(x + vx / wide, 0), self.inside(y + vy / deep, 1)
+            vx, vy = vx * self.friction, vy * self.friction
+        return self.encode(torch.stack([x, y, yaw, vx, vy, room], dim=-1))
+
+    def inside(self, value: Tensor, i: int) -> Tensor:
+        """Number i of a game, no further than its reach."""
+        most = self.reach[i] * self.spread[i]
+        return value.clamp(self.middle[i] - most, self.middle[i] + most)
+
+    def room(self, before: Tensor, expected: Tensor) -> Tensor:
+        """A place, as far as the step is long, a velocity as much as there is; heading and room are what they are.
+
+        Who stands is pushed by nothing, whatever the weights say.
+        """
+        was, will = self.decode(before), self.decode(expected)
+        halves = self.halves(was[..., 5])
+        steps = [half * (will - was)[..., i] for i, half in enumerate(halves)]
+        step = (steps[0].square() + steps[1].square()).clamp(min=1e-12).sqrt()
+        speed = (
+            torch.maximum(*(v[..., 3:5].square().sum(-1) for v in (was, will)))
+            .clamp(min=1e-12)
+            .sqrt()
+        )
+        places = [step / half / spread for half, spread in zip(halves, self.spread, strict=False)]
+        nothing = torch.zeros_like(step)
+        speeds = [speed / self.spread[i] for i in (3, 4)]
+        return torch.stack([*places, nothing, nothing, *speeds, nothing], dim=-1)
+
+    def standing(self, numbers: Tensor) -> tuple[Tensor, ...]:
+        """As a place has it, looking level; the learned maps of the rooms lie side by side along x."""
+        x, y, yaw, _, _, room = self.decode(numbers).unbind(-1)
+        halves, rooms, across = self.halves(room), len(self.half[0]), self.GRID[2]
+        scaled = [(v * half / self.unit) for v, half in zip((x, y), halves, strict=True)]
+        wide, deep = (v.clamp(-1, 1) / self.EDGE for v in (x, y))
+        # nodes of the map: `across` for each room, the first at -1 and the last at 1 of all
+        node = room.round().clamp(0, rooms - 1) * across + (wide + 1) / 2 * (across - 1)
+        strip = 2 * node / (rooms * across - 1) - 1
+        return *scaled, sqrt(2) * yaw.cos(), sqrt(2) * yaw.sin(), torch.zeros_like(x), strip, deep

@@ -1,0 +1,53 @@
+r"""A recipe of one's own: Doom's four rooms, learned by heart on a GPU in ten minutes (docs/lab.md, session 20).
+
+aapt record doom --frames 2M --policy scripted+scripted+elsewhere --max-seconds 24 --seed 7 --workers 13
+aapt train doom --recipe examples.doom_rooms:rooms --compile
+"""
+
+from dataclasses import replace
+
+from aapt_env.train.follow import Follow
+from aapt_env.train.recipes import Recipe, gpu
+
+
+def rooms() -> Recipe:
+    """Latents that carry where the player is, how fast and in which room, and a map of each room that is learned.
+
+    As `explorer_house`, at four frames per latent: diffusion mostly sees no picture before, `follow` puts the map to
+    use in rollouts, then comes the critic.
+    """
+    g = gpu()
+    return replace(
+        g,
+        name="rooms",
+        depth=4,
+        channels=24,
+        change=0.7,
+        carry=True,
+        frames=2_000_000,
+        max_seconds=24,
+        budget=8 * 60,
+        autoencode=replace(g.autoencode, share=0.2, batch=64, kl=1e-3),
+        polish=replace(g.polish, share=0.07, batch=64, grain=0.7),
+        diffusion=replace(
+            g.diffusion, share=0.3, batch=192, length=8, optimizer="muon", lr=1e-3, shift=8.0, fade=0.7
+        ),
+        consistency=replace(g.consistency, share=0.0),
+        follow=Follow(
+            share=0.15, batch=64, length=16, leads=(0, 0, 16, 32), overlap=4, least=0.3, optimizer="muon"
+        ),
+        adversarial=replace(
+            g.adversarial, share=0.22, begin="follow", batch=64, length=16, leads=(0, 0, 24, 56), overlap=4, lr=2e-4,
+            penalty=50.0, keep=1.0, stay=40.0, follow=6.0,
+        ),
+        long=replace(g.long, share=0.0),
+        outcome=replace(g.outcome, share=0.03, batch=64),
+        imitate=replace(g.imitate, share=0.03, batch=64, width=24),
+    )  # fmt: skip
+
+
+def warm() -> Recipe:
+    """The same with few steps a stage, to fill the compiler's cache with: eight meet a lead as well as none."""
+    made = rooms()
+    stages = {name: replace(getattr(made, name), steps=8) for name in made.planned}
+    return replace(made, frames=1, **stages)
