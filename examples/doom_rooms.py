@@ -27,8 +27,8 @@ def rooms() -> Recipe:
         frames=2_000_000,
         max_seconds=24,
         budget=8 * 60,
-        autoencode=replace(g.autoencode, share=0.2, batch=64, kl=1e-3),
-        polish=replace(g.polish, share=0.07, batch=64, grain=0.7),
+        autoencode=replace(g.autoencode, share=0.2, batch=64, kl=1e-3, stir=1.0),
+        polish=replace(g.polish, share=0.07, batch=64, grain=0.7, stir=2.0),
         diffusion=replace(
             g.diffusion, share=0.3, batch=192, length=8, optimizer="muon", lr=1e-3, shift=8.0, fade=0.7
         ),

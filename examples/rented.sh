@@ -4,19 +4,24 @@
 #   examples/rented.sh GAME WORLD OUT
 #
 #   GAME   as everywhere: driving, explorer, gym:CarRacing-v3
-#   WORLD  one whose VAE to begin with, for frames of any size: runs/driving-h100, or any checkpoint
+#   WORLD  one whose VAE to begin with, for frames of any size: runs/driving-h100, or any checkpoint; - for none
 #   OUT    a folder; the world is in OUT/run/checkpoint from the first stage that plays on
 #
 # In the environment, with their defaults: RECIPE=gpu (64x64) or h100 (128x128), MINUTES=4 for the stages, SECONDS_RECORDED=90,
 # FRAMES=40000 to begin the VAE with, WORKERS=all cores but three; DATA=a dataset that is there, or being recorded, to record none;
-# TRAIN=further flags of `aapt train`, such as --plain. All it calls are commands that can be run alone.
+# TRAIN=further flags of `aapt train`, such as --plain; RECORD=those of `aapt record`. All it calls are commands that can be run alone.
+#
+#   RECIPE=doom_rooms:rooms WARM=doom_rooms:warm SIZE=64 MINUTES=7 FRAMES=200000 \
+#     RECORD="--max-seconds 24 --policy scripted+scripted+elsewhere" examples/rented.sh doom - OUT
+# shellcheck disable=SC2086  # words
 set -eu
 game=$1 world=$2 out=$3 here=$(dirname "$0") cores=$(nproc)
 recipe=${RECIPE:-gpu} aapt=${AAPT:-aapt}
 size=${SIZE:-$([ "$recipe" = h100 ] && echo 128 || echo 64)}
 mkdir -p "$out"
-record() { OMP_NUM_THREADS=1 $aapt record "$game" --size "$size" --max-seconds 45 "$@" >> "$out/record.log" 2>&1; }
-train() { PYTHONPATH=$here:${PYTHONPATH:-} $aapt train "$game" --begin-with "$world" --compile "$@"; }
+record() { OMP_NUM_THREADS=1 $aapt record "$game" --size "$size" ${RECORD:---max-seconds 45} "$@" >> "$out/record.log" 2>&1; }
+begin=$([ "$world" = - ] || echo "--begin-with $world")
+train() { PYTHONPATH=$here:${PYTHONPATH:-} $aapt train "$game" $begin --compile "$@"; }
 
 # What torch.compile makes is kept on disk: a training of a few steps on a few episodes fills that cache for the real one.
 export TORCHINDUCTOR_CACHE_DIR="${TORCHINDUCTOR_CACHE_DIR:-$out/compiled}"
@@ -33,7 +38,6 @@ print(sum(episode.length for episode in Episodes.open(sys.argv[1]).index))
 PYTHON
 }
 while [ -n "$recorder" ] && kill -0 "$recorder" 2>/dev/null && [ "$(recorded)" -lt "${FRAMES:-40000}" ]; do sleep 1; done
-# shellcheck disable=SC2086  # words
 train --recipe "$recipe" --data "$data" --out "$out/run" --budget "${MINUTES:-4}m" ${TRAIN:-}
 wait
 echo "the world is in $out/run/checkpoint"

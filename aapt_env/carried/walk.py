@@ -11,6 +11,7 @@ from aapt_env.carried.place import Place
 from aapt_env.controls import directions
 from aapt_env.spec import CarriedSpec, ControlSpec
 
+MOST = 256  # headings, or places along one way, of all rooms together
 KEYS = ("forward", "back", "step_left", "step_right", "turn_left", "turn_right")
 
 
@@ -23,15 +24,14 @@ class Walk(Place):
     learned map to itself.
 
     The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
-    `fov` (degrees across the picture), `unit` (length that waves of the place are told in), `half_x` and `half_y` (half
-    widths of each room).
+    `fov` (degrees across the picture), `unit` (length that waves of the place are told in), `grid` (headings, places
+    along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room).
     """
 
     NAMES = ("x", "y", "yaw", "vx", "vy", "room")
-    SETTINGS = {"push": 2, "friction": 1, "turn": 2, "fov": 1, "unit": 1}
+    SETTINGS = {"push": 2, "friction": 1, "turn": 2, "fov": 1, "unit": 1, "grid": 3}
     PLACES = (16.0, 8.0, 4.0, 2.0, 1.0)
     LINES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5)
-    GRID = (32, 22, 24)  # headings, places along y and x, of each room
     map_channels = 3 + 4 * len(PLACES) + 2 * len(LINES) + 8 + Place.FELT
 
     def __init__(self, spec: CarriedSpec, control: ControlSpec, grid: tuple[int, int]):
@@ -62,8 +62,14 @@ class Walk(Place):
         self.half, (self.unit,) = (about["half_x"], about["half_y"]), about["unit"]
         self.keys = [control.names.index(name) for name in KEYS]
         self.register_buffer("rays", directions(grid, about["fov"][0]), persistent=False)
-        heads, deep, wide = self.GRID
-        self.map = nn.Parameter(0.1 * torch.randn(1, self.FELT, heads, deep, rooms * wide))
+        heads, deep, self.across = (int(n) for n in about["grid"])
+        if not (
+            2 <= min(heads, deep, self.across) and max(heads, deep, self.across) * rooms <= MOST
+        ):
+            raise ValueError(
+                f"grid {about['grid']} of {rooms} rooms; expected 2 or more each way, {MOST} of all rooms at most"
+            )
+        self.map = nn.Parameter(0.1 * torch.randn(1, self.FELT, heads, deep, rooms * self.across))
 
     def encode(self, values: Tensor) -> Tensor:
         """[..., 6] -> [..., 7]."""
@@ -104,7 +110,8 @@ class Walk(Place):
         wide, deep = self.halves(room)
         for keys in controls.to(numbers).unbind(-2):
             ahead, back, left, right, turn_left, turn_right = (keys[..., i] for i in self.keys)
-            yaw = yaw + self.turn[1] * turn_right - self.turn[0] * turn_left
+            turn = turn_right - turn_left
+            yaw = yaw + self.turn[1] * turn.clamp(min=0) + self.turn[0] * turn.clamp(max=0)
             c, s = yaw.cos(), yaw.sin()
             along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
             vx, vy = vx + along * c - across * s, vy + along * s + across * c
@@ -139,7 +146,7 @@ class Walk(Place):
     def standing(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """As a place has it, looking level; the learned maps of the rooms lie side by side along x."""
         x, y, yaw, _, _, room = self.decode(numbers).unbind(-1)
-        halves, rooms, across = self.halves(room), len(self.half[0]), self.GRID[2]
+        halves, rooms, across = self.halves(room), len(self.half[0]), self.across
         scaled = [(v * half / self.unit) for v, half in zip((x, y), halves, strict=True)]
         wide, deep = (v.clamp(-1, 1) / self.EDGE for v in (x, y))
         # nodes of the map: `across` for each room, the first at -1 and the last at 1 of all

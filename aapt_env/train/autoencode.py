@@ -31,6 +31,9 @@ class Autoencode:
     zoomed: float = (
         0.0  # share of windows whose latents are zoomed into, and must decode to zoomed frames
     )
+    stir: float = (
+        0.0  # weight of the L1 between how much changes from frame to frame, patch by patch
+    )
     zoom: float = 0.4  # how much smaller, at most, the part is that they are zoomed into
 
 
@@ -52,6 +55,22 @@ def zoomed(x: Tensor, maps: Tensor) -> Tensor:
     grid = F.affine_grid(maps, [len(x), 1, *x.shape[-2:]], align_corners=False)
     flat = F.grid_sample(x.flatten(1, 2), grid, padding_mode="border", align_corners=False)
     return flat.unflatten(1, x.shape[1:3])
+
+
+def strength(fine: Tensor) -> Tensor:
+    """Root mean square of numbers [n, c, h, w] in overlapping patches of 8x8."""
+    return (F.avg_pool2d(fine.square(), 8, 4) + 1e-4).sqrt()
+
+
+def unstirred(pixels: Tensor, target: Tensor) -> Tensor:
+    """By how much the strength of changes from frame to frame is missed, pixels [B, T, k, 3, H, W] in [-1, 1].
+
+    Reconstruction alone shows the k frames of a latent as one, and all that moves in steps from latent to latent: where
+    something is halfway is the first thing that a VAE is not sure of.
+    """
+    changes = (x.float().flatten(1, 2).diff(dim=1).flatten(0, 1) for x in (pixels, target))
+    shown, real = map(strength, changes)
+    return (shown - real).abs().mean()
 
 
 def reconstruction(pixels: Tensor, target: Tensor, edges: float) -> tuple[Tensor, Tensor]:
@@ -100,6 +119,8 @@ class AutoencodeStage(Stage):
         target = rearrange(x, "b t (k c) h w -> b t k c h w", c=3)
         loss, squared = reconstruction(pixels, target, self.config.edges)
         loss = loss + self.config.kl * kl
+        if self.config.stir:
+            loss = loss + self.config.stir * unstirred(pixels, target)
         yield (
             loss,
             {

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
 from aapt_env.model.vae import VAE
-from aapt_env.train.autoencode import AutoencodeStage, reconstruction
+from aapt_env.train.autoencode import AutoencodeStage, reconstruction, strength, unstirred
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.dice import Dice
 from aapt_env.train.optim import adam
@@ -32,17 +31,13 @@ class Polish:
         0.05  # of the unit-variance latents: dreams are never quite where the encoder would be
     )
     grain: float = 2.0  # weight of the L1 between how much fine detail there is, patch by patch
+    stir: float = 0.0  # and between how much changes from frame to frame
 
 
 def detail(pixels: Tensor) -> Tensor:
     """Second differences along and down, [..., H, W] -> [n, 2, H - 2, W - 2]: what blur takes first."""
     x = pixels.float().flatten(0, -3)
     return torch.stack([x.diff(n=2, dim=-1)[:, 1:-1], x.diff(n=2, dim=-2)[..., 1:-1]], dim=1)
-
-
-def strength(fine: Tensor) -> Tensor:
-    """Root mean square of detail [n, 2, h, w] in overlapping patches of 8x8 pixels."""
-    return (F.avg_pool2d(fine.square(), 8, 4) + 1e-4).sqrt()
 
 
 class PolishStage(Stage):
@@ -85,6 +80,8 @@ class PolishStage(Stage):
         shown, real = detail(pixels), detail(target)
         grain = (strength(shown) - strength(real)).abs().mean()
         loss = loss + self.config.grain * grain
+        if self.config.stir:
+            loss = loss + self.config.stir * unstirred(pixels, target)
         yield (
             loss,
             {

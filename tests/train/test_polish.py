@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from aapt_env.model.vae import VAE, VAEConfig
+from aapt_env.train.autoencode import unstirred
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.loop import Run, train
 from aapt_env.train.polish import Polish, PolishStage
@@ -59,3 +60,36 @@ def test_detail_that_latents_do_not_tell_is_not_blurred_away(tmp_path):
         with torch.no_grad():
             found[grain] = float(vae.decode(vae.encode(window))[0][:, 1:].float().std())
     assert found[2.0] > 2 * found[0.0], found
+
+
+def test_what_moves_within_a_latent_is_not_shown_as_one_frame(tmp_path):
+    """A bar that runs left or right: reconstruction of what latents hardly tell stands, with `stir` it moves."""
+    rng = np.random.default_rng(1)
+    first, way = rng.integers(16, size=(24, 1)), rng.choice([-4, 4], (24, 1))
+    ahead = (np.arange(16) - (first + way * np.arange(9))[..., None]) % 16
+    clips = np.where(ahead < 5, 190, 66)[:, :, None, :, None].repeat(16, 2).repeat(3, 4)
+    clips = clips.astype(np.uint8)
+    frames, window, found = FrameClips(list(clips), 4), torch.from_numpy(clips), {}
+    for stir in (0.0, 4.0):
+        torch.manual_seed(0)
+        vae = VAE(VAEConfig(channels=1, encoder=(8, 16), decoder=(16, 32)))
+        settings = Polish(share=1, batch=8, latents=2, lr=2e-3, noise=1.0, grain=0.0, stir=stir)
+        stage = PolishStage(settings, vae, frames, frames, torch.device("cpu"))
+        assert train(stage, Run(folder=tmp_path / str(stir), steps=60, warmup=1))
+        with torch.no_grad():
+            shown = vae.decode(vae.encode(window))[0][:, 1:].flatten(1, 2).float()
+        found[stir] = float(
+            shown.diff(dim=1).abs().mean() / window[:, 1:].float().diff(dim=1).abs().mean()
+        )
+    assert found[0.0] < 0.3 and found[4.0] > 0.6, found
+
+
+def test_changes_are_compared_by_how_strong_they_are():
+    """Whichever way and wherever in a patch; a picture that stands is off by all there is."""
+    generator = torch.Generator().manual_seed(0)
+    moving = torch.rand(2, 3, 4, 3, 32, 32, generator=generator) * 2 - 1
+    assert unstirred(moving, moving) == 0
+    still = moving[:, :1, :1].expand_as(moving)
+    assert unstirred(still, moving) > 0.5
+    assert unstirred(-moving, moving) < 1e-6
+    assert unstirred(0.5 * moving, moving) < 0.6 * unstirred(still, moving)
