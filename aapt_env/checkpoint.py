@@ -36,7 +36,8 @@ from aapt_env.tensors import half, put, read_tensors, sha256, write_tensors
 
 FORMAT = 1
 LONGEST = 4096  # latents of a window: a world's memory is taken before its first step
-WEIGHTS = ("generator.safetensors", "vae.safetensors", "starts.safetensors")
+STARTS = "starts.safetensors"
+WEIGHTS = ("generator.safetensors", "vae.safetensors", STARTS)
 POLICY, OUTCOME = "policy.safetensors", "outcome.safetensors"
 
 
@@ -268,6 +269,14 @@ def add(folder: Path, name: str, part: nn.Module) -> None:
     """Write one more file of weights, and name it in config.json."""
     config, _ = read_config(folder)
     write_tensors(folder, {name: half(part)})
+    files = config.files | {name: sha256((folder / name).read_bytes())}
+    write_config(folder, dataclasses.replace(config, files=files))
+
+
+def take(folder: Path, origin: Path, name: str) -> None:
+    """Have one file of another checkpoint, to the bit, in the place of this one's."""
+    shutil.copyfile(origin / name, folder / name)
+    config, _ = read_config(folder)
     files = config.files | {name: sha256((folder / name).read_bytes())}
     write_config(folder, dataclasses.replace(config, files=files))
 

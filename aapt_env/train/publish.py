@@ -79,6 +79,7 @@ def write_polished(training: Training, origin: Path) -> None:
     checkpoint.save(
         training.checkpoint, world.spec, world.generator, training.vae, world.starts, about
     )
+    checkpoint.take(training.checkpoint, origin, checkpoint.STARTS)  # JPEG once is enough
     if world.outcome is not None:
         checkpoint.save_outcome(training.checkpoint, world.outcome)
 

@@ -146,7 +146,7 @@ def test_the_decoder_of_another_world_is_polished_and_all_else_stays(
     assert (made.outcome is None) == (theirs.outcome is None) and len(made.starts) == len(
         theirs.starts
     )
-    for name in ("policy.safetensors", "outcome.safetensors"):
+    for name in ("policy.safetensors", "outcome.safetensors", checkpoint.STARTS):
         assert (out / "checkpoint" / name).read_bytes() == (origin / name).read_bytes()
     assert made.training == theirs.training | {"polished": small().polish.steps}
     train(rolling, small(), resume=True, **settings)
