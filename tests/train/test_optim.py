@@ -83,3 +83,12 @@ def test_what_cannot_be_is_refused(generator):
         muon(torch.nn.Linear(2, 2), 1e-2)
     assert isinstance(optimizer("muon", generator, 1e-2, (0.9, 0.98)), Mixed)
     assert isinstance(optimizer("adam", generator, 1e-2, (0.9, 0.98)), type(adam(generator, 1e-2)))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_who_takes_muon_where_it_is_slow_is_told(generator, fast, monkeypatch, capsys):
+    monkeypatch.setattr("aapt_env.train.optim.fast_bf16", lambda device: fast)
+    optimizer("adam", generator, 1e-2, (0.9, 0.98))
+    assert not capsys.readouterr().err
+    optimizer("muon", generator, 1e-2, (0.9, 0.98))
+    assert ('optimizer="adam"' in capsys.readouterr().err) is not fast
