@@ -275,7 +275,11 @@ def add(folder: Path, name: str, part: nn.Module) -> None:
 
 def take(folder: Path, origin: Path, name: str) -> None:
     """Have one file of another checkpoint, to the bit, in the place of this one's."""
-    shutil.copyfile(origin / name, folder / name)
+    if origin.samefile(folder):
+        return
+    partial = folder / f"{name}.partial"
+    shutil.copyfile(origin / name, partial)
+    partial.replace(folder / name)
     config, _ = read_config(folder)
     files = config.files | {name: sha256((folder / name).read_bytes())}
     write_config(folder, dataclasses.replace(config, files=files))

@@ -9,7 +9,8 @@
 #
 # In the environment, with their defaults: RECIPE=gpu (64x64) or h100 (128x128), MINUTES=4 for the stages, SECONDS_RECORDED=90,
 # FRAMES=40000 to begin the VAE with, WORKERS=all cores but three; DATA=a dataset that is there, or being recorded, to record none;
-# TRAIN=further flags of `aapt train`, such as --plain; RECORD=those of `aapt record`. All it calls are commands that can be run alone.
+# TRAIN=further flags of `aapt train`, such as --plain; RECORD=those of `aapt record`; with a recipe of one's own its WARM, a recipe
+# of the same sizes and few steps, and SIZE in pixels. All it calls are commands that can be run alone.
 #
 #   RECIPE=doom_rooms:rooms WARM=doom_rooms:warm SIZE=64 MINUTES=7 FRAMES=200000 \
 #     RECORD="--max-seconds 24 --policy scripted+scripted+elsewhere" examples/rented.sh doom - OUT
@@ -20,8 +21,8 @@ recipe=${RECIPE:-gpu} aapt=${AAPT:-aapt}
 size=${SIZE:-$([ "$recipe" = h100 ] && echo 128 || echo 64)}
 mkdir -p "$out"
 record() { OMP_NUM_THREADS=1 $aapt record "$game" --size "$size" ${RECORD:---max-seconds 45} "$@" >> "$out/record.log" 2>&1; }
-begin=$([ "$world" = - ] || echo "--begin-with $world")
-train() { PYTHONPATH=$here:${PYTHONPATH:-} $aapt train "$game" $begin --compile "$@"; }
+begin=; [ "$world" = - ] || begin=$world
+train() { PYTHONPATH=$here:${PYTHONPATH:-} $aapt train "$game" ${begin:+--begin-with "$begin"} --compile "$@"; }
 
 # What torch.compile makes is kept on disk: a training of a few steps on a few episodes fills that cache for the real one.
 export TORCHINDUCTOR_CACHE_DIR="${TORCHINDUCTOR_CACHE_DIR:-$out/compiled}"

@@ -11,7 +11,7 @@ from aapt_env.carried.place import Place
 from aapt_env.controls import directions
 from aapt_env.spec import CarriedSpec, ControlSpec
 
-MOST = 256  # headings, or places along one way, of all rooms together
+MOST = 2**18  # headings times places of the learned map, of all rooms together
 KEYS = ("forward", "back", "step_left", "step_right", "turn_left", "turn_right")
 
 
@@ -24,7 +24,7 @@ class Walk(Place):
     learned map to itself.
 
     The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
-    `fov` (degrees across the picture), `unit` (length that waves of the place are told in), `grid` (headings, places
+    `fov` (degrees along the longer side), `unit` (length that waves of the place are told in), `grid` (headings, places
     along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room).
     """
 
@@ -47,14 +47,12 @@ class Walk(Place):
             raise ValueError(
                 f"a walk is {self.NAMES} under keys {KEYS}, got {spec.names} under {control.space} {control.names}"
             )
-        if (
-            not rooms
-            or sizes != self.SETTINGS | {"half_y": rooms}
-            or min(*about["half_x"], *about["half_y"]) <= 0
-        ):
+        fits = rooms and sizes == self.SETTINGS | {"half_y": rooms}
+        lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
+        if not fits or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
-                f"settings of a walk {about}; expected rows of so many numbers {self.SETTINGS}, and half_x and half_y "
-                "above 0 for each room"
+                f"settings of a walk {about!r:.200}; expected rows of so many numbers {self.SETTINGS}, and half_x and "
+                "half_y for each room: lengths above 0, fov below 180"
             )
         self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
         self.push, (self.friction,) = about["push"], about["friction"]
@@ -63,11 +61,9 @@ class Walk(Place):
         self.keys = [control.names.index(name) for name in KEYS]
         self.register_buffer("rays", directions(grid, about["fov"][0]), persistent=False)
         heads, deep, self.across = (int(n) for n in about["grid"])
-        if not (
-            2 <= min(heads, deep, self.across) and max(heads, deep, self.across) * rooms <= MOST
-        ):
+        if min(heads, deep, self.across) < 2 or heads * deep * self.across * rooms > MOST:
             raise ValueError(
-                f"grid {about['grid']} of {rooms} rooms; expected 2 or more each way, {MOST} of all rooms at most"
+                f"grid {about['grid']} of {rooms} rooms; expected 2 or more each way, and {MOST:,} in all at most"
             )
         self.map = nn.Parameter(0.1 * torch.randn(1, self.FELT, heads, deep, rooms * self.across))
 
@@ -116,8 +112,8 @@ class Walk(Place):
             along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
             vx, vy = vx + along * c - across * s, vy + along * s + across * c
             x, y = self.inside(x + vx / wide, 0), self.inside(y + vy / deep, 1)
-            vx, vy = vx * self.friction, vy * self.friction
-        return self.encode(torch.stack([x, y, yaw, vx, vy, room], dim=-1))
+            vx, vy = self.inside(vx * self.friction, 3), self.inside(vy * self.friction, 4)
+        return self.encode(torch.stack([x, y, yaw, vx, vy, self.inside(room, 5)], dim=-1))
 
     def inside(self, value: Tensor, i: int) -> Tensor:
         """Number i of a game, no further than its reach."""

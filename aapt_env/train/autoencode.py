@@ -31,10 +31,10 @@ class Autoencode:
     zoomed: float = (
         0.0  # share of windows whose latents are zoomed into, and must decode to zoomed frames
     )
+    zoom: float = 0.4  # how much smaller, at most, the part is that they are zoomed into
     stir: float = (
         0.0  # weight of the L1 between how much changes from frame to frame, patch by patch
     )
-    zoom: float = 0.4  # how much smaller, at most, the part is that they are zoomed into
 
 
 def zooming(count: int, share: float, most: float, dice: Dice) -> Tensor:

@@ -109,6 +109,8 @@ def test_friction_stops_who_lets_go_and_reach_who_goes_on(walk):
         numbers = walk.expected(numbers, keys("forward", "step_right"))
     x, y, yaw, *_ = walk.decode(numbers).tolist()
     assert x == pytest.approx(1) and y == pytest.approx(1) and yaw == pytest.approx(0)
+    wild = walk.decode(walk.expected(walk.encode(at(vx=1e6, vy=-1e6, room=9)), keys()))
+    assert wild[3:5].abs().max() <= 32 and wild[5] == pytest.approx(3)
     turned = walk.decode(walk.expected(walk.encode(at()), keys("turn_right")))[2]
     assert float(turned) == pytest.approx(np.radians(8), rel=0.01)
 
@@ -176,7 +178,8 @@ def test_one_pass_is_the_cache():
     "wrong",
     [
         {"names": ("x", "y", "yaw", "vx", "vy", "floor")}, {"push": (1.0,)}, {"half_x": ()}, {"half_y": (1.0,)},
-        {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (32, 14, 100)}, {"speed": (1.0,)},
+        {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (256, 256, 2)}, {"speed": (1.0,)},
+        {"fov": (0,)}, {"fov": (180,)}, {"unit": (0,)}, {"half_x": (1e-50,) * 4},
     ],
 )  # fmt: skip
 def test_what_is_no_walk_is_refused(wrong):

@@ -43,7 +43,7 @@ ROOMS = {
 BOXES = {
     "arena": (0, 0, 784, 784),
     "hall": (-192, 288, 304, 208),
-    "corridor": (656, 0, 672, 80),
+    "corridor": (656, 0, 672, 16),
     "garden": (608, 608, 592, 592),
 }  # their middles, and how far along x and y one gets from there
 STROLL = 40  # tics at most, from where a room lets one in
@@ -210,7 +210,8 @@ class DoomEnv(Game):
         """What a dream can carry along, with y and angles mirrored: Doom's grow to the left."""
         x, y, wide, deep = BOXES[self.scene["room"]]
         has, room = self.has, tuple(ROOMS).index(self.scene["room"])
-        at = ((has["x"] - x) / wide, (y - has["y"]) / deep, -np.radians(has["angle"]))
+        yaw = np.radians((180 - has["angle"]) % 360 - 180)
+        at = ((has["x"] - x) / wide, (y - has["y"]) / deep, yaw)
         return {"carried": np.array([*at, has["vx"], -has["vy"], room], np.float32)}
 
     def close(self) -> None:
@@ -232,7 +233,7 @@ class FreedoomEnv(DoomEnv):
     `options={"scene": {"map": "map02"}}`; see `scenes`. The player stands where one of the map's things lies, looking
     anywhere, so that all of a map is seen.
 
-    All else as in `DoomEnv`.
+    All else as in `DoomEnv`, but for `carried`.
     """
 
     control_names = (*DoomEnv.control_names, "use")
