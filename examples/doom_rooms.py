@@ -7,7 +7,7 @@ aapt train doom --recipe examples.doom_rooms:rooms --compile
 from dataclasses import replace
 
 from aapt_env.train.follow import Follow
-from aapt_env.train.recipes import Recipe, gpu
+from aapt_env.train.recipes import Recipe, cpu, gpu
 
 
 def rooms() -> Recipe:
@@ -43,6 +43,32 @@ def rooms() -> Recipe:
         long=replace(g.long, share=0.0),
         outcome=replace(g.outcome, share=0.03, batch=64),
         imitate=replace(g.imitate, share=0.03, batch=64, width=24),
+    )  # fmt: skip
+
+
+def onward() -> Recipe:
+    """Sizes of the world that ships, and what was tried on a CPU without bf16 (docs/lab.md, twentieth session)."""
+    c = cpu()
+    return replace(
+        c,
+        name="onward",
+        depth=5,
+        change=0.7,
+        carry=True,
+        frames=330_000,
+        max_seconds=24,
+        autoencode=replace(c.autoencode, share=0.0),
+        polish=replace(c.polish, share=0.0),
+        diffusion=replace(c.diffusion, share=0.4, batch=40, length=5, lr=8e-4, shift=12.0, fade=0.8),
+        consistency=replace(c.consistency, share=0.0),
+        follow=Follow(share=0.25, batch=13, leads=(0, 0, 14, 28), overlap=4, least=0.3),
+        adversarial=replace(
+            c.adversarial, share=0.27, begin="follow", batch=13, leads=(0, 0, 20, 48), overlap=4, lr=2e-4, penalty=50.0,
+            keep=1.0, stay=40.0, follow=6.0,
+        ),
+        long=replace(c.long, share=0.0),
+        outcome=replace(c.outcome, share=0.05),
+        imitate=replace(c.imitate, share=0.03, width=24),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from aapt_env.model.generator import Generator
 from aapt_env.model.rollout import replay, rollout
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import CarriedSpec, ControlSpec
+from aapt_env.train.recipes import recipe
 from aapt_games.doom.env import BOXES, ROOMS, DoomEnv
 
 GRID = (8, 8)
@@ -187,6 +188,16 @@ def test_what_is_no_walk_is_refused(wrong):
     told = DoomEnv.carried | names | {"settings": DoomEnv.carried["settings"] | wrong}
     with pytest.raises(ValueError, match="expected|a walk is"):
         carried.carrier(CarriedSpec(**told), CONTROL, GRID)
+
+
+@pytest.mark.parametrize("name, channels", [("rooms", 31), ("warm", 31), ("onward", 23)])
+def test_the_example_of_recipes_fits_the_game(name, channels):
+    pytest.importorskip("vizdoom")
+    env = make_held("doom", k=4)
+    spec = world_spec(env, "doom", 4)
+    env.close()
+    _, trunk, _ = recipe(f"examples.doom_rooms:{name}").sizes(spec)
+    assert trunk.channels == channels and trunk.carries == 7
 
 
 def test_a_walk_needs_the_keys_of_one():
