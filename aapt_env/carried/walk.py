@@ -57,7 +57,7 @@ class Walk(Place):
         self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
         self.push, (self.friction,) = about["push"], about["friction"]
         self.turn = tuple(map(radians, about["turn"]))
-        self.half, (self.unit,) = (about["half_x"], about["half_y"]), about["unit"]
+        self.extent, (self.unit,) = (about["half_x"], about["half_y"]), about["unit"]
         self.keys = [control.names.index(name) for name in KEYS]
         self.register_buffer("rays", directions(grid, about["fov"][0]), persistent=False)
         heads, deep, self.across = (int(n) for n in about["grid"])
@@ -91,9 +91,9 @@ class Walk(Place):
 
     def halves(self, room: Tensor) -> list[Tensor]:
         """Half widths along x and y of the rooms of these numbers, each in the shape of `room`."""
-        after = [(room > i - 0.5).to(room) for i in range(1, len(self.half[0]))]
+        after = [(room > i - 0.5).to(room) for i in range(1, len(self.extent[0]))]
         found = []
-        for row in self.half:
+        for row in self.extent:
             half = torch.full_like(room, row[0])
             for there, last, size in zip(after, row, row[1:], strict=False):
                 half = half + there * (size - last)
@@ -142,7 +142,7 @@ class Walk(Place):
     def standing(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """As a place has it, looking level; the learned maps of the rooms lie side by side along x."""
         x, y, yaw, _, _, room = self.decode(numbers).unbind(-1)
-        halves, rooms, across = self.halves(room), len(self.half[0]), self.across
+        halves, rooms, across = self.halves(room), len(self.extent[0]), self.across
         scaled = [(v * half / self.unit) for v, half in zip((x, y), halves, strict=True)]
         wide, deep = (v.clamp(-1, 1) / self.EDGE for v in (x, y))
         # nodes of the map: `across` for each room, the first at -1 and the last at 1 of all
