@@ -131,7 +131,10 @@ def pack(starts: list[Start]) -> dict[str, Tensor]:
             raise ValueError(f"start {i}: frames {start.frames.shape} could not be written as JPEG")
         about = {"seed": start.seed, "scene": start.scene}
         tensors[f"{i:03d}/frames"] = torch.from_numpy(data.reshape(-1).copy())
-        tensors[f"{i:03d}/controls"] = torch.from_numpy(start.controls.astype(np.float32))
+        controls = start.controls.astype(np.float32)
+        if np.isin(controls, (0, 1)).all():
+            controls = controls.astype(np.uint8)  # whether a key is pressed: a byte says it
+        tensors[f"{i:03d}/controls"] = torch.from_numpy(controls)
         tensors[f"{i:03d}/about"] = torch.frombuffer(
             bytearray(json.dumps(about).encode()), dtype=torch.uint8
         )

@@ -259,6 +259,10 @@ def test_starts_pack_and_unpack(tiny):
     )
     (again,) = unpack(pack([start]), loaded.spec)
     assert np.array_equal(again.controls, start.controls) and again.seed == start.seed
+    keys = dataclasses.replace(start, controls=np.eye(4, dtype=np.float32)[np.arange(40) % 4])
+    packed = pack([keys])
+    assert packed["000/controls"].nbytes == 160, "a byte for a key"
+    assert np.array_equal(unpack(packed, loaded.spec)[0].controls, keys.controls)
     old = pack([start])
     old["000/controls"] = old["000/controls"].half()  # as the first checkpoints had them
     assert unpack(old, loaded.spec)[0].controls.dtype == np.float32

@@ -70,7 +70,7 @@ def walked() -> dict[str, Any]:
         "spread": (0.5, 0.5, 1.0, speed, speed, 1.0), "reach": (2.0, 2.0, 4.0, 8.0, 8.0, last / 2),
         "settings": {
             "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
-            "grid": (32, 14, 16), "half_x": wide, "half_y": deep,
+            "grid": (32, 12, 14), "half_x": wide, "half_y": deep,
         },
     }  # fmt: skip
 
