@@ -27,8 +27,8 @@ def rooms() -> Recipe:
         frames=2_000_000,
         max_seconds=24,
         budget=8 * 60,
-        autoencode=replace(g.autoencode, share=0.2, batch=64, kl=1e-3, stir=1.0),
-        polish=replace(g.polish, share=0.07, batch=64, grain=0.7, stir=2.0),
+        autoencode=replace(g.autoencode, share=0.2, batch=64, kl=1e-3, stir=6.0),
+        polish=replace(g.polish, share=0.07, batch=64, grain=0.7),
         diffusion=replace(
             g.diffusion, share=0.3, batch=192, length=8, optimizer="muon", lr=1e-3, shift=8.0, fade=0.7
         ),
@@ -47,7 +47,7 @@ def rooms() -> Recipe:
 
 
 def onward() -> Recipe:
-    """Sizes of the world that ships, and what was tried on a CPU without bf16 (docs/lab.md, twentieth session)."""
+    """For runs/doom-rooms, on a CPU without bf16 (docs/lab.md, twentieth and twenty-first sessions)."""
     c = cpu()
     return replace(
         c,
@@ -69,6 +69,28 @@ def onward() -> Recipe:
         long=replace(c.long, share=0.0),
         outcome=replace(c.outcome, share=0.05),
         imitate=replace(c.imitate, share=0.03, width=24),
+    )  # fmt: skip
+
+
+def stirred() -> Recipe:
+    r"""For runs/doom-stir: the world that ships, on latents that tell what moves; next, longer leads and less `keep`.
+
+    aapt train doom --recipe examples.doom_rooms:stirred --stage adversarial --begin-with \
+        runs/doom-stir/adversarial/checkpoint
+    """
+    c = cpu()
+    return replace(
+        c,
+        name="stirred",
+        depth=5,
+        change=0.7,
+        frames=330_000,
+        max_seconds=24,
+        autoencode=replace(c.autoencode, stir=6.0, kl=1e-3, lr=3e-4),
+        adversarial=replace(
+            c.adversarial, batch=12, penalised=1 / 12, leads=(0, 14, 28, 56), overlap=4, lr=1e-4, penalty=50.0,
+            keep=0.5, stay=40.0, follow=1.0, wrong_controls=0.25,
+        ),
     )  # fmt: skip
 
 

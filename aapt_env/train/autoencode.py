@@ -66,8 +66,8 @@ def unstirred(pixels: Tensor, target: Tensor) -> Tensor:
     """By how much the strength of changes from frame to frame is missed, pixels [B, T, k, 3, H, W] in [-1, 1].
 
     Reconstruction alone shows the k frames of a latent as one, and all that moves in steps from latent to latent: where
-    something is halfway is the first thing that a VAE is not sure of. Of luminance, blurred a little: asked for changes of
-    every colour and pixel, a decoder covers walls with a screen of coloured dots.
+    something is halfway is the first thing that a VAE is not sure of. Of luminance, blurred a little:
+    asked for changes of every colour and pixel, a decoder covers walls with a screen of coloured dots.
     """
     shown, real = (
         strength(F.avg_pool2d(luminance(x.float()).flatten(1, 2).diff(dim=1), 2, 1))
