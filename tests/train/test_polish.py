@@ -81,7 +81,7 @@ def test_what_moves_within_a_latent_is_not_shown_as_one_frame(tmp_path):
         found[stir] = float(
             shown.diff(dim=1).abs().mean() / window[:, 1:].float().diff(dim=1).abs().mean()
         )
-    assert found[0.0] < 0.3 and found[12.0] > 2 * found[0.0], found
+    assert found[0.0] < 0.3 and found[12.0] > 0.6, found
 
 
 def test_changes_are_compared_by_how_strong_they_are():
