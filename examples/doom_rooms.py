@@ -1,4 +1,4 @@
-r"""A recipe of one's own: Doom's four rooms, learned by heart on a GPU in ten minutes by plan; not run on one yet.
+r"""A recipe of one's own: Doom's four rooms, learned by heart on a GPU in ten minutes by plan; run on CPUs so far.
 
 aapt record doom --frames 2M --policy scripted+scripted+elsewhere --max-seconds 24 --seed 7 --workers 13
 aapt train doom --recipe examples.doom_rooms:rooms --compile
@@ -47,7 +47,7 @@ def rooms() -> Recipe:
 
 
 def onward() -> Recipe:
-    """For runs/doom-rooms, on a CPU without bf16 (docs/lab.md, twentieth and twenty-first sessions)."""
+    """As runs/doom-rooms was trained, on a CPU without bf16 (docs/lab.md, twentieth to twenty-second session)."""
     c = cpu()
     return replace(
         c,
@@ -64,11 +64,11 @@ def onward() -> Recipe:
         follow=Follow(share=0.25, batch=13, leads=(0, 0, 14, 28), overlap=4, least=0.3),
         adversarial=replace(
             c.adversarial, share=0.27, begin="follow", batch=13, leads=(0, 0, 20, 48), overlap=4, lr=2e-4, penalty=50.0,
-            keep=1.0, stay=40.0, follow=6.0,
+            keep=0.5, stay=40.0, follow=3.0,
         ),
         long=replace(c.long, share=0.0),
         outcome=replace(c.outcome, share=0.05),
-        imitate=replace(c.imitate, share=0.03, width=24),
+        imitate=replace(c.imitate, share=0.03, width=14),
     )  # fmt: skip
 
 

@@ -19,13 +19,14 @@ class Walk(Place):
     """`x`, `y` (-1 to 1 across the room), `yaw` (rad; 0 is along +x, more turns right), `vx`, `vy`, and the `room`.
 
     Keys push, and friction slows down: each frame the heading turns, a push along it is added to the velocity (units of
-    length per frame), the place moves by the velocity, and what the friction leaves of that is the next one. What
-    stands in the way is for the generator to add. Rooms have numbers from 0 on and never change; each has a part of the
-    learned map to itself.
+    length per frame), the place moves by the velocity, and what the friction leaves of that is the next one. Outer
+    walls stop what goes against them and let slide along them; what else stands in the way is for the generator to add.
+    Rooms have numbers from 0 on and never change; each has a part of the learned map to itself.
 
     The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
     `fov` (degrees along the longer side), `unit` (length that waves of the place are told in), `grid` (headings, places
-    along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room).
+    along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room), and `round`
+    (for each room 1 where its outer wall is a circle; without it all are boxes).
     """
 
     NAMES = ("x", "y", "yaw", "vx", "vy", "room")
@@ -39,6 +40,7 @@ class Walk(Place):
         about = spec.settings
         sizes = {name: len(row) for name, row in about.items()}
         rooms = sizes.pop("half_x", 0)
+        self.circles = about.get("round", (0.0,) * rooms)
         if (
             tuple(spec.names) != self.NAMES
             or control.space != "MultiBinary"
@@ -47,7 +49,9 @@ class Walk(Place):
             raise ValueError(
                 f"a walk is {self.NAMES} under keys {KEYS}, got {spec.names} under {control.space} {control.names}"
             )
-        fits = rooms and sizes == self.SETTINGS | {"half_y": rooms}
+        fits = rooms and sizes | {"round": len(self.circles)} == self.SETTINGS | dict.fromkeys(
+            ("half_y", "round"), rooms
+        )
         lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
         if not fits or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
@@ -91,19 +95,21 @@ class Walk(Place):
 
     def halves(self, room: Tensor) -> list[Tensor]:
         """Half widths along x and y of the rooms of these numbers, each in the shape of `room`."""
-        after = [(room > i - 0.5).to(room) for i in range(1, len(self.extent[0]))]
-        found = []
-        for row in self.extent:
-            half = torch.full_like(room, row[0])
-            for there, last, size in zip(after, row, row[1:], strict=False):
-                half = half + there * (size - last)
-            found.append(half)
-        return found
+        return [self.of(room, row) for row in self.extent]
+
+    @staticmethod
+    def of(room: Tensor, row: tuple[float, ...]) -> Tensor:
+        """What the row has for the rooms of these numbers, in the shape of `room`."""
+        value = torch.full_like(room, row[0])
+        for i, (last, size) in enumerate(zip(row, row[1:], strict=False)):
+            value = value + (room > i + 0.5).to(room) * (size - last)
+        return value
 
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
-        """After the k frames of the controls, if nothing stands in the way, within reach."""
+        """After the k frames of the controls, if nothing stands in the way but the outer walls, within reach."""
         x, y, yaw, vx, vy, room = self.decode(numbers).unbind(-1)
         wide, deep = self.halves(room)
+        circle = self.of(room, self.circles) > 0.5
         for keys in controls.to(numbers).unbind(-2):
             ahead, back, left, right, turn_left, turn_right = (keys[..., i] for i in self.keys)
             turn = turn_right - turn_left
@@ -111,9 +117,25 @@ class Walk(Place):
             c, s = yaw.cos(), yaw.sin()
             along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
             vx, vy = vx + along * c - across * s, vy + along * s + across * c
-            x, y = self.inside(x + vx / wide, 0), self.inside(y + vy / deep, 1)
+            x, y, vx, vy = self.stopped(x + vx / wide, y + vy / deep, vx, vy, circle)
             vx, vy = self.inside(vx * self.friction, 3), self.inside(vy * self.friction, 4)
         return self.encode(torch.stack([x, y, yaw, vx, vy, self.inside(room, 5)], dim=-1))
+
+    def stopped(
+        self, x: Tensor, y: Tensor, vx: Tensor, vy: Tensor, circle: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Place and velocity, none of it through an outer wall: what goes along the wall is kept, as Doom does it."""
+        out = (x.square() + y.square()).clamp(min=1.0).sqrt()  # 1 of those inside the circle
+        nx, ny = x / out, y / out
+        against = torch.where(out > 1, (vx * nx + vy * ny).clamp(min=0), 0.0)
+        bx, by = self.inside(x, 0), self.inside(y, 1)
+        none = torch.zeros_like(vx)
+        return (
+            torch.where(circle, nx, bx),
+            torch.where(circle, ny, by),
+            torch.where(circle, vx - against * nx, torch.where(bx == x, vx, none)),
+            torch.where(circle, vy - against * ny, torch.where(by == y, vy, none)),
+        )
 
     def inside(self, value: Tensor, i: int) -> Tensor:
         """Number i of a game, no further than its reach."""

@@ -101,19 +101,54 @@ def test_rays_go_where_the_picture_shows(doom, walk):
 
 
 def test_friction_stops_who_lets_go_and_reach_who_goes_on(walk):
-    numbers = walk.encode(at(vx=8.0))
+    numbers = walk.encode(at(vx=8.0, room=3))
     for _ in range(30):
         numbers = walk.expected(numbers, keys())
     x, _, _, vx, _, _ = walk.decode(numbers).tolist()
-    assert 0 < x * SPEC.settings["half_x"][0] < 8 / (1 - 0.90625) + 1 and abs(vx) < 1e-3
+    assert 0 < x * SPEC.settings["half_x"][3] < 8 / (1 - 0.90625) + 1 and abs(vx) < 1e-3
     for _ in range(200):
         numbers = walk.expected(numbers, keys("forward", "step_right"))
     x, y, yaw, *_ = walk.decode(numbers).tolist()
     assert x == pytest.approx(1) and y == pytest.approx(1) and yaw == pytest.approx(0)
+    assert walk.decode(numbers)[3:5].abs().max() < 1e-4, (
+        "a wall leaves nothing of what goes against it"
+    )
     wild = walk.decode(walk.expected(walk.encode(at(vx=1e6, vy=-1e6, room=9)), keys()))
     assert wild[3:5].abs().max() <= 32 and wild[5] == pytest.approx(3)
     turned = walk.decode(walk.expected(walk.encode(at()), keys("turn_right")))[2]
     assert float(turned) == pytest.approx(np.radians(8), rel=0.01)
+
+
+@pytest.mark.parametrize("room", ["garden", "hall", "arena"])
+def test_outer_walls_stop_as_dooms_do(doom, walk, room):
+    """Who goes on ahead slides along the wall, or stands in a corner; the arena's many flat walls are a circle."""
+    held, off = keys("forward"), []
+    for seed in range(4):
+        _, info = doom.reset(seed=seed, options={"scene": {"room": room}})
+        for _ in range(60):
+            before = torch.from_numpy(info["carried"])
+            _, _, over, _, info = doom.step(held[0].numpy().astype(np.int8))
+            far = before[:2].norm() if room == "arena" else before[:2].abs().max()
+            if far > 0.97:
+                gap = (
+                    walk.decode(walk.expected(walk.encode(before), held)).numpy() - info["carried"]
+                )
+                off.append(np.abs(gap))
+            if over:
+                break
+    off = np.array(off)
+    assert len(off) > 20
+    assert (np.median(off[:, :2], axis=0) < 0.01).all(), "a hundredth of a room"
+    assert (np.median(off[:, 3:5], axis=0) < 0.5).all(), "units per frame, of 8 at a run"
+
+
+def test_in_the_arena_one_slides_along_a_circle(walk):
+    numbers = walk.encode(at(0.6, 0.6, yaw=0.0))
+    for _ in range(20):
+        numbers = walk.expected(numbers, keys("forward"))
+        x, y, _, vx, vy, _ = walk.decode(numbers).tolist()
+        assert x * x + y * y < 1 + 1e-5
+    assert x > 0.9 and vx * x + vy * y == pytest.approx(0, abs=0.3), "along the wall"
 
 
 def test_who_stands_is_pushed_by_nothing(walk):
@@ -179,6 +214,7 @@ def test_one_pass_is_the_cache():
     "wrong",
     [
         {"names": ("x", "y", "yaw", "vx", "vy", "floor")}, {"push": (1.0,)}, {"half_x": ()}, {"half_y": (1.0,)},
+        {"round": (1.0,)},
         {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (256, 256, 2)}, {"speed": (1.0,)},
         {"fov": (0,)}, {"fov": (180,)}, {"unit": (0,)}, {"half_x": (1e-50,) * 4},
     ],

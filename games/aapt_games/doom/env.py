@@ -71,6 +71,7 @@ def walked() -> dict[str, Any]:
         "settings": {
             "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
             "grid": (32, 12, 14), "half_x": wide, "half_y": deep,
+            "round": tuple(float(room == "arena") for room in BOXES),
         },
     }  # fmt: skip
 
