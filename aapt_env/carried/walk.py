@@ -26,7 +26,8 @@ class Walk(Place):
     The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
     `fov` (degrees along the longer side), `unit` (length that waves of the place are told in), `grid` (headings, places
     along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room), and `round`
-    (for each room 1 where its outer wall is a circle; without it all are boxes).
+    (for each room how far one gets from its middle, 1 to the half width, where the outer wall is a circle; 0 of a box;
+    without it all are boxes).
     """
 
     NAMES = ("x", "y", "yaw", "vx", "vy", "room")
@@ -109,7 +110,7 @@ class Walk(Place):
         """After the k frames of the controls, if nothing stands in the way but the outer walls, within reach."""
         x, y, yaw, vx, vy, room = self.decode(numbers).unbind(-1)
         wide, deep = self.halves(room)
-        circle = self.of(room, self.circles) > 0.5
+        radius = self.of(room, self.circles)
         for keys in controls.to(numbers).unbind(-2):
             ahead, back, left, right, turn_left, turn_right = (keys[..., i] for i in self.keys)
             turn = turn_right - turn_left
@@ -117,22 +118,22 @@ class Walk(Place):
             c, s = yaw.cos(), yaw.sin()
             along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
             vx, vy = vx + along * c - across * s, vy + along * s + across * c
-            x, y, vx, vy = self.stopped(x + vx / wide, y + vy / deep, vx, vy, circle)
+            x, y, vx, vy = self.stopped(x + vx / wide, y + vy / deep, vx, vy, radius)
             vx, vy = self.inside(vx * self.friction, 3), self.inside(vy * self.friction, 4)
         return self.encode(torch.stack([x, y, yaw, vx, vy, self.inside(room, 5)], dim=-1))
 
     def stopped(
-        self, x: Tensor, y: Tensor, vx: Tensor, vy: Tensor, circle: Tensor
+        self, x: Tensor, y: Tensor, vx: Tensor, vy: Tensor, radius: Tensor
     ) -> tuple[Tensor, ...]:
         """Place and velocity, none of it through an outer wall: what goes along the wall is kept, as Doom does it."""
-        out = (x.square() + y.square()).clamp(min=1.0).sqrt()  # 1 of those inside the circle
-        nx, ny = x / out, y / out
-        against = torch.where(out > 1, (vx * nx + vy * ny).clamp(min=0), 0.0)
+        circle, far = radius > 0, (x.square() + y.square()).clamp(min=1e-12).sqrt()
+        nx, ny, kept = x / far, y / far, torch.minimum(far, radius)
+        against = torch.where(far > radius, (vx * nx + vy * ny).clamp(min=0), 0.0)
         bx, by = self.inside(x, 0), self.inside(y, 1)
         none = torch.zeros_like(vx)
         return (
-            torch.where(circle, nx, bx),
-            torch.where(circle, ny, by),
+            torch.where(circle, kept * nx, bx),
+            torch.where(circle, kept * ny, by),
             torch.where(circle, vx - against * nx, torch.where(bx == x, vx, none)),
             torch.where(circle, vy - against * ny, torch.where(by == y, vy, none)),
         )

@@ -12,7 +12,7 @@ from aapt_env.model.rollout import replay, rollout
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import CarriedSpec, ControlSpec
 from aapt_env.train.recipes import recipe
-from aapt_games.doom.env import BOXES, ROOMS, DoomEnv
+from aapt_games.doom.env import ARENA, BOXES, ROOMS, DoomEnv
 
 GRID = (8, 8)
 CONTROL = ControlSpec(
@@ -147,7 +147,7 @@ def test_in_the_arena_one_slides_along_a_circle(walk):
     for _ in range(20):
         numbers = walk.expected(numbers, keys("forward"))
         x, y, _, vx, vy, _ = walk.decode(numbers).tolist()
-        assert x * x + y * y < 1 + 1e-5
+        assert x * x + y * y < ARENA**2 + 1e-5
     assert x > 0.9 and vx * x + vy * y == pytest.approx(0, abs=0.3), "along the wall"
 
 

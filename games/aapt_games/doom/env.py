@@ -46,6 +46,7 @@ BOXES = {
     "corridor": (656, 0, 672, 16),
     "garden": (608, 608, 592, 592),
 }  # their middles, and how far along x and y one gets from there
+ARENA = 0.98  # its wall of many flat pieces as a circle, about, of its box's half width
 STROLL = 40  # tics at most, from where a room lets one in
 MAPS = ("map01", "map02", "map05", "map07")  # of freedoom2.wad
 STUNNED = 8  # tics in which who was put somewhere does nothing yet
@@ -71,7 +72,7 @@ def walked() -> dict[str, Any]:
         "settings": {
             "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
             "grid": (32, 12, 14), "half_x": wide, "half_y": deep,
-            "round": tuple(float(room == "arena") for room in BOXES),
+            "round": tuple(ARENA * (room == "arena") for room in BOXES),
         },
     }  # fmt: skip
 
