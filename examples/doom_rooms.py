@@ -1,4 +1,4 @@
-r"""A recipe of one's own: Doom's four rooms, learned by heart on a GPU in ten minutes by plan; run on CPUs so far.
+r"""A recipe of one's own: Doom's four rooms, learned by heart on a GPU in ten minutes by plan; not run on one yet.
 
 aapt record doom --frames 2M --policy scripted+scripted+elsewhere --max-seconds 24 --seed 7 --workers 13
 aapt train doom --recipe examples.doom_rooms:rooms --compile
