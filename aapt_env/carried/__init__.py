@@ -10,6 +10,7 @@ A kind of numbers is a module that answers
     decode(numbers [..., channels]) -> [..., names]
     expected(numbers [..., channels], controls [..., k, width]) -> what the controls would make of them
     room(before [..., channels], expected [..., channels]) -> how far the generator can put each from what is expected
+    turned(latents [..., C, h, w], before, expected) -> the latents before, as they would look from there
     maps(numbers [..., channels]) -> [..., map_channels, h, w], further input of the networks; None for none
 """
 

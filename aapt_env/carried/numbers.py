@@ -37,6 +37,10 @@ class Numbers(nn.Module):
         """A spread."""
         return torch.ones_like(before)
 
+    def turned(self, latents: Tensor, before: Tensor, expected: Tensor) -> Tensor:
+        """Latents [..., C, h, w] as they would look when the numbers are as expected: the same."""
+        return latents
+
     def maps(self, numbers: Tensor) -> Tensor | None:
         """None."""
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import radians, sqrt
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aapt_env.carried.place import Place
@@ -27,7 +28,8 @@ class Walk(Place):
     `fov` (degrees along the longer side), `unit` (length that waves of the place are told in), `grid` (headings, places
     along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room), and `round`
     (for each room how far one gets from its middle, 1 to the half width, where the outer wall is a circle; 0 of a box;
-    without it all are boxes).
+    without it all are boxes), and `view` (how high the horizon is and where the part of the picture ends that turns
+    with the head, -1 at the top to 1; what is below, a hand or a status bar, stays. Without it nothing is moved).
     """
 
     NAMES = ("x", "y", "yaw", "vx", "vy", "room")
@@ -42,6 +44,7 @@ class Walk(Place):
         sizes = {name: len(row) for name, row in about.items()}
         rooms = sizes.pop("half_x", 0)
         self.circles = about.get("round", (0.0,) * rooms)
+        self.view = about.get("view", (0.0, -1.0))
         if (
             tuple(spec.names) != self.NAMES
             or control.space != "MultiBinary"
@@ -50,9 +53,9 @@ class Walk(Place):
             raise ValueError(
                 f"a walk is {self.NAMES} under keys {KEYS}, got {spec.names} under {control.space} {control.names}"
             )
-        fits = rooms and sizes | {"round": len(self.circles)} == self.SETTINGS | dict.fromkeys(
-            ("half_y", "round"), rooms
-        )
+        optional = {"round": len(self.circles), "view": len(self.view)}
+        wanted = self.SETTINGS | {"view": 2} | dict.fromkeys(("half_y", "round"), rooms)
+        fits = rooms and sizes | optional == wanted
         lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
         if not fits or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
@@ -142,6 +145,35 @@ class Walk(Place):
         """Number i of a game, no further than its reach."""
         most = self.reach[i] * self.spread[i]
         return value.clamp(self.middle[i] - most, self.middle[i] + most)
+
+    def turned(self, latents: Tensor, before: Tensor, expected: Tensor) -> Tensor:
+        """Latents as the view shows them once the heading is what is expected; what comes into view is the edge.
+
+        Every ray takes what was there where it looked before, between rows and columns of cells. Who does not turn sees
+        what was there.
+        """
+        horizon, lowest = self.view
+        (c0, s0), (c1, s1) = (x[..., 2:4].float().unbind(-1) for x in (before, expected))
+        turn = torch.atan2(c0 * s1 - s0 * c1, c0 * c1 + s0 * s1)[..., None, None]
+        right, down, ahead = self.rays.float()
+        across = right / ahead
+        angle = across.atan()
+        was = (angle + turn).clamp(-1.5, 1.5)
+        rows, columns = across.shape
+        half_x, half_y = (
+            half.max() * n / (n - 1) for half, n in ((across, columns), (down / ahead, rows))
+        )
+        y = (down / ahead / half_y - horizon) * (angle.cos() / was.cos()) + horizon
+        where = torch.stack([(was.tan() / half_x).expand_as(y), y], dim=-1)
+        shape = latents.shape
+        seen = F.grid_sample(
+            latents.float().reshape(-1, *shape[-3:]),
+            where.reshape(-1, rows, columns, 2),
+            padding_mode="border",
+            align_corners=False,
+        )
+        moves = (down / ahead / half_y < lowest) & (turn != 0)
+        return torch.where(moves[..., None, :, :], seen.reshape(shape).to(latents), latents)
 
     def room(self, before: Tensor, expected: Tensor) -> Tensor:
         """A place, as far as the step is long, a velocity as much as there is; heading and room are what they are.

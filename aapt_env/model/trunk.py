@@ -211,7 +211,9 @@ class Trunk(nn.Module):
         return Clip(self.rope, self.scene(scene), length, causal)
 
     def expected(self, previous: Tensor, controls: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The latents before, carried numbers as the controls would have them, and how far these can be from that.
+        """The latents before as the controls would have them, and how far carried numbers can be from that.
+
+        The picture turns with the heading, where that is carried: what a turn does to a latent need not be learned.
 
         Shapes as `forward`, and [B, T, numbers]; None where none are carried.
         """
@@ -219,7 +221,8 @@ class Trunk(nn.Module):
             return previous, None
         before = carried.read(previous.float(), self.config.carries)
         numbers = self.carrier.expected(before, controls)
-        return carried.put(previous, numbers), self.carrier.room(before, numbers)
+        seen = self.carrier.turned(previous, before, numbers)
+        return carried.put(seen, numbers), self.carrier.room(before, numbers)
 
     def where(self, previous: Tensor) -> Tensor | None:
         """What carried numbers look like to the networks: [B, T, M, h, w], or None."""

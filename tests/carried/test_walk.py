@@ -100,6 +100,44 @@ def test_rays_go_where_the_picture_shows(doom, walk):
     assert near.sum() > 20 and np.corrcoef(told[near], seen[near])[0, 1] > 0.97
 
 
+def test_a_turned_picture_is_the_one_that_the_game_shows_next(doom):
+    """Who turns on the spot sees what the last picture shows, moved; the status bar stays where it is."""
+    walk = carried.Walk(SPEC, CONTROL, (64, 64))
+    gains = []
+    for seed, side in ((1, "turn_left"), (2, "turn_right"), (3, "turn_left"), (4, "turn_right")):
+        seen, info = doom.reset(seed=seed, options={"scene": {"room": "garden"}})
+        for _ in range(6):
+            *_, info = doom.step(np.zeros(7, np.int8))
+        before, seen = walk.encode(torch.from_numpy(info["carried"])), doom.render()
+        *_, info = doom.step(keys(side)[0].numpy().astype(np.int8))
+        seen, after = (torch.from_numpy(f).movedim(-1, 0).float() for f in (seen, doom.render()))
+        moved = walk.turned(seen, before, walk.expected(before, keys(side)))
+        away = walk.turned(seen, walk.expected(before, keys(side)), before)
+        assert torch.equal(moved[:, 48:], seen[:, 48:])
+        middle = (slice(None), slice(2, 44), slice(10, 54))
+        error = [float((x - after)[middle].square().mean()) for x in (moved, seen, away)]
+        assert error[0] < 0.6 * min(error[1:]), "nearer than what was there, and than the wrong way"
+        gains.append(error[0] / error[1])
+    assert np.mean(gains) < 0.3, gains
+
+
+def test_who_does_not_turn_sees_what_was_there(walk):
+    latents = torch.randn(3, 2, 23, *GRID, generator=torch.Generator().manual_seed(0))
+    numbers = walk.encode(torch.stack([at(yaw=3.1, vx=7.0), at(yaw=-1.0), at()]))[:, None]
+    numbers = numbers.expand(3, 2, 7)
+    held = torch.stack([keys("forward", "step_left"), keys("turn_left", "turn_right"), keys()])
+    held = held[:, None].expand(3, 2, 4, 7)
+    assert torch.equal(walk.turned(latents, numbers, numbers), latents)
+    moved = walk.turned(latents, numbers, walk.expected(numbers, held))
+    assert torch.equal(moved[2], latents[2]) and torch.allclose(moved, latents, atol=1e-2)
+    told = DoomEnv.carried["settings"] | {"view": None}
+    settings = {name: row for name, row in told.items() if row}
+    plain = carried.Walk(CarriedSpec(**DoomEnv.carried | {"settings": settings}), CONTROL, GRID)
+    turned = plain.expected(numbers, keys("turn_left").expand(3, 2, 4, 7))
+    assert torch.equal(plain.turned(latents, numbers, turned), latents), "a game without a view"
+    assert not torch.allclose(walk.turned(latents, numbers, turned), latents, atol=1e-1)
+
+
 def test_friction_stops_who_lets_go_and_reach_who_goes_on(walk):
     numbers = walk.encode(at(vx=8.0, room=3))
     for _ in range(30):
@@ -214,7 +252,7 @@ def test_one_pass_is_the_cache():
     "wrong",
     [
         {"names": ("x", "y", "yaw", "vx", "vy", "floor")}, {"push": (1.0,)}, {"half_x": ()}, {"half_y": (1.0,)},
-        {"round": (1.0,)},
+        {"round": (1.0,)}, {"view": (0.0,)},
         {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (256, 256, 2)}, {"speed": (1.0,)},
         {"fov": (0,)}, {"fov": (180,)}, {"unit": (0,)}, {"half_x": (1e-50,) * 4},
     ],

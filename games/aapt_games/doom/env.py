@@ -72,7 +72,7 @@ def walked() -> dict[str, Any]:
         "settings": {
             "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
             "grid": (32, 12, 14), "half_x": wide, "half_y": deep,
-            "round": tuple(ARENA * (room == "arena") for room in BOXES),
+            "view": (-0.16, 0.5), "round": tuple(ARENA * (room == "arena") for room in BOXES),
         },
     }  # fmt: skip
 
@@ -279,7 +279,7 @@ def _doom(vizdoom: Any, pixels: int, scenario: str | None, settings: Path) -> An
     home = Path(vizdoom.__file__).parent
     game = vizdoom.DoomGame()
     resolution = vizdoom.ScreenResolution
-    game.set_screen_resolution(resolution.RES_160X120 if pixels <= 120 else resolution.RES_320X240)
+    game.set_screen_resolution(resolution.RES_320X240 if pixels <= 120 else resolution.RES_640X480)
     game.set_doom_game_path(str(home / "freedoom2.wad"))
     if scenario:
         game.set_doom_scenario_path(str(home / "scenarios" / f"{scenario}.wad"))

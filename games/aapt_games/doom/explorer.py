@@ -15,6 +15,7 @@ CELL = 96.0  # units of the map: where it was
 NEAR = 14.0  # of the depth buffer, 0 to 255: a wall ahead
 REACH = 160.0  # units it looks ahead for new ground
 AIM = 0.04  # of the screen's width: near enough to shoot
+FAR = 5 / 240  # of the screen's height: too small to be seen
 LONGEST_WHIM = 8  # latents
 REST = 0.015  # of latents in which nothing is held: the hands are off the keys for a while
 LONGEST_REST = 60  # latents
@@ -53,7 +54,10 @@ class Explorer:
 
     def _fight(self) -> set[str]:
         """Turn to the nearest enemy in sight and shoot; nothing where there is none."""
-        enemies = [t for t in self.game.things if t.object_category == "Monster" and t.height > 5]
+        rows = self.game.depth.shape[0]
+        enemies = [
+            t for t in self.game.things if t.object_category == "Monster" and t.height > FAR * rows
+        ]
         if not enemies or self.game.has["ammo"] < 1:
             return set()
         target = max(enemies, key=lambda thing: thing.height)
