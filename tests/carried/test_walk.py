@@ -264,7 +264,7 @@ def test_what_is_no_walk_is_refused(wrong):
         carried.carrier(CarriedSpec(**told), CONTROL, GRID)
 
 
-@pytest.mark.parametrize("name, channels", [("rooms", 31), ("warm", 31), ("onward", 23)])
+@pytest.mark.parametrize("name, channels", [("rooms", 31), ("warm", 31), ("at_home", 23)])
 def test_the_example_of_recipes_fits_the_game(name, channels):
     pytest.importorskip("vizdoom")
     env = make_held("doom", k=4)
