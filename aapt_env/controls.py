@@ -22,20 +22,45 @@ Encoded = tuple[Tensor | None, Tensor | None]
 
 
 class KeysEncoder(nn.Module):
-    """Discrete and MultiBinary keys: embedded together, then averaged over the k frames of the latent."""
+    """Discrete and MultiBinary keys: embedded together, then averaged over the k frames of the latent.
+
+    Two MultiBinary keys that have the same number in the settings, {"left": 1, "right": 1}, cancel each other, as they
+    do in most games: held both, they are as if neither was. No recording holds what nobody would press.
+    """
 
     map_channels = 0
+    rival: Tensor
+    rivals: Tensor
 
     def __init__(self, control: ControlSpec, dim: int, grid: tuple[int, int]):
         super().__init__()
         self.discrete = control.space == "Discrete"
         self.size = control.size
+        about = {} if self.discrete else control.settings
+        groups = [
+            [i for i, n in enumerate(control.names) if about.get(n) == v] for v in about.values()
+        ]
+        if set(about) - set(control.names) or any(len(group) != 2 for group in groups):
+            raise ValueError(
+                f"settings {about} of keys {control.names}; expected a number for each key that has a rival, the same "
+                "for two"
+            )
+        rival = torch.arange(control.size)
+        for one, other in groups:
+            rival[one], rival[other] = other, one
+        self.opposed = bool(groups)
+        self.register_buffer("rival", rival, persistent=False)
+        self.register_buffer(
+            "rivals", (rival != torch.arange(control.size)).float(), persistent=False
+        )
         self.embed = nn.Sequential(nn.Linear(control.size, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, controls: Tensor) -> Encoded:
         """[B, T, k, width] float -> ([B, T, D], None)."""
         if self.discrete:
             controls = nn.functional.one_hot(controls[..., 0].long(), self.size).float()
+        elif self.opposed:
+            controls = controls * (1 - self.rivals.to(controls) * controls[..., self.rival])
         return self.embed(controls.to(self.embed[0].weight.dtype) * 2 - 1).mean(dim=2), None
 
 

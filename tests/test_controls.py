@@ -204,3 +204,32 @@ def test_of_a_long_action_only_what_is_wrong_is_said(action, said):
         dataclasses.replace(spec, kind="keys", space="Discrete").to_row(np.zeros(30))
     with pytest.raises(ValueError, match="action has 'joint 3' = 0.5, and 0 more outside Multi"):
         dataclasses.replace(spec, kind="keys", space="MultiBinary").to_row(np.eye(1, 30, 3)[0] / 2)
+
+
+def test_rival_keys_held_together_are_as_if_neither_was():
+    names = ("left", "right", "up", "fire")
+    told = ControlSpec(
+        space="MultiBinary", size=4, names=names, settings={"left": 1.0, "right": 1.0}
+    )
+    torch.manual_seed(0)
+    asked = controls.encoder(told, 8, (4, 4))
+    torch.manual_seed(0)
+    plain = controls.encoder(dataclasses.replace(told, settings={}), 8, (4, 4))
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4)[:, None, None].expand(
+        -1, 1, 4, -1
+    )
+    both = every[..., :2].prod(dim=-1, keepdim=True)
+    alone = torch.cat([every[..., :2] * (1 - both), every[..., 2:]], dim=-1)
+    assert torch.equal(asked(every)[0], plain(alone)[0])
+    assert not torch.equal(plain(every)[0], plain(alone)[0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"left": 1.0}, {"left": 1.0, "jump": 1.0}, dict.fromkeys(("left", "right", "up"), 1)]
+)
+def test_rivals_come_in_pairs(wrong):
+    control = ControlSpec(
+        space="MultiBinary", size=3, names=("left", "right", "up"), settings=wrong
+    )
+    with pytest.raises(ValueError, match="the same for two"):
+        controls.encoder(control, 8, (4, 4))

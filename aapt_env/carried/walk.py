@@ -57,10 +57,12 @@ class Walk(Place):
         wanted = self.SETTINGS | {"view": 2} | dict.fromkeys(("half_y", "round"), rooms)
         fits = rooms and sizes | optional == wanted
         lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
-        if not fits or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
+        seen = max(map(abs, self.view), default=0) <= 1 and (min(grid) > 1 or "view" not in about)
+        if not (fits and seen) or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
                 f"settings of a walk {about!r:.200}; expected rows of so many numbers {self.SETTINGS}, and half_x and "
-                "half_y for each room: lengths above 0, fov below 180"
+                "half_y for each room: lengths above 0, fov below 180; view, if any, two from -1 to 1, of 2 or more "
+                f"cells each way, and the grid is {grid}"
             )
         self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
         self.push, (self.friction,) = about["push"], about["friction"]
@@ -150,7 +152,7 @@ class Walk(Place):
         """Latents as the view shows them once the heading is what is expected; what comes into view is the edge.
 
         Every ray takes what was there where it looked before, between rows and columns of cells. Who does not turn sees
-        what was there.
+        what was there, to rounding.
         """
         horizon, lowest = self.view
         (c0, s0), (c1, s1) = (x[..., 2:4].float().unbind(-1) for x in (before, expected))

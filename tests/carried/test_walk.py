@@ -252,7 +252,7 @@ def test_one_pass_is_the_cache():
     "wrong",
     [
         {"names": ("x", "y", "yaw", "vx", "vy", "floor")}, {"push": (1.0,)}, {"half_x": ()}, {"half_y": (1.0,)},
-        {"round": (1.0,)}, {"view": (0.0,)},
+        {"round": (1.0,)}, {"view": (0.0,)}, {"view": (0.0, 1.5)}, {"view": (-7.0, 0.5)},
         {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (256, 256, 2)}, {"speed": (1.0,)},
         {"fov": (0,)}, {"fov": (180,)}, {"unit": (0,)}, {"half_x": (1e-50,) * 4},
     ],
@@ -272,6 +272,11 @@ def test_the_example_of_recipes_fits_the_game(name, channels):
     env.close()
     _, trunk, _ = recipe(f"examples.doom_rooms:{name}").sizes(spec)
     assert trunk.channels == channels and trunk.carries == 7
+
+
+def test_a_view_of_one_row_turns_nowhere_and_is_refused():
+    with pytest.raises(ValueError, match="2 or more cells each way"):
+        carried.carrier(SPEC, CONTROL, (1, 8))
 
 
 def test_a_walk_needs_the_keys_of_one():

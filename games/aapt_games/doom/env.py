@@ -128,6 +128,9 @@ class DoomEnv(Game):
         (("s",), 3, 1.0), (("a",), 4, 1.0), (("d",), 5, 1.0), (("space",), 6, 1.0),
     ]  # fmt: skip
     scenes = {"room": tuple(ROOMS)}
+    control_settings = {
+        "turn_left": 1.0, "turn_right": 1.0, "forward": 2.0, "back": 2.0, "step_left": 3.0, "step_right": 3.0
+    }  # fmt: skip
     carried = walked()
     driver_entry = "aapt_games.doom.explorer:Explorer"
 
