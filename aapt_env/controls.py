@@ -36,23 +36,21 @@ class KeysEncoder(nn.Module):
         super().__init__()
         self.discrete = control.space == "Discrete"
         self.size = control.size
-        about = {} if self.discrete else control.settings
-        groups = [
-            [i for i, n in enumerate(control.names) if about.get(n) == v] for v in about.values()
-        ]
-        if set(about) - set(control.names) or any(len(group) != 2 for group in groups):
+        about = {} if self.discrete else control.settings  # a game may have others of its own there
+        named = [i for i, name in enumerate(control.names) if name in about]
+        values = {about[control.names[i]] for i in named}
+        pairs = [[i for i in named if about[control.names[i]] == value] for value in values]
+        if any(len(pair) != 2 for pair in pairs):
             raise ValueError(
                 f"settings {about} of keys {control.names}; expected a number for each key that has a rival, the same "
                 "for two"
             )
         rival = torch.arange(control.size)
-        for one, other in groups:
+        for one, other in pairs:
             rival[one], rival[other] = other, one
-        self.opposed = bool(groups)
+        self.opposed = bool(pairs)
         self.register_buffer("rival", rival, persistent=False)
-        self.register_buffer(
-            "rivals", (rival != torch.arange(control.size)).float(), persistent=False
-        )
+        self.register_buffer("rivals", rival != torch.arange(control.size), persistent=False)
         self.embed = nn.Sequential(nn.Linear(control.size, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, controls: Tensor) -> Encoded:

@@ -222,6 +222,9 @@ def test_rival_keys_held_together_are_as_if_neither_was():
     alone = torch.cat([every[..., :2] * (1 - both), every[..., 2:]], dim=-1)
     assert torch.equal(asked(every)[0], plain(alone)[0])
     assert not torch.equal(plain(every)[0], plain(alone)[0])
+    torch.manual_seed(0)
+    other = controls.encoder(dataclasses.replace(told, settings={"pace": 1.0}), 8, (4, 4))
+    assert torch.equal(other(every)[0], plain(every)[0]), "a number of the game's own"
 
 
 @pytest.mark.parametrize(

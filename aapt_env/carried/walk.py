@@ -12,6 +12,7 @@ from aapt_env.carried.place import Place
 from aapt_env.controls import directions
 from aapt_env.spec import CarriedSpec, ControlSpec
 
+STILL = 1e-4  # rad that a heading can be off by rounding: no turn
 MOST = 2**18  # headings times places of the learned map, of all rooms together
 KEYS = ("forward", "back", "step_left", "step_right", "turn_left", "turn_right")
 
@@ -152,30 +153,30 @@ class Walk(Place):
         """Latents as the view shows them once the heading is what is expected; what comes into view is the edge.
 
         Every ray takes what was there where it looked before, between rows and columns of cells. Who does not turn sees
-        what was there, to rounding.
+        what was there.
         """
         horizon, lowest = self.view
+        if lowest <= -1:
+            return latents
         (c0, s0), (c1, s1) = (x[..., 2:4].float().unbind(-1) for x in (before, expected))
         turn = torch.atan2(c0 * s1 - s0 * c1, c0 * c1 + s0 * s1)[..., None, None]
         right, down, ahead = self.rays.float()
-        across = right / ahead
+        across, height = right / ahead, down / ahead
+        rows, columns = across.shape
+        half = across.max() * columns / (columns - 1)
+        height = height / (height.max() * rows / (rows - 1))
         angle = across.atan()
         was = (angle + turn).clamp(-1.5, 1.5)
-        rows, columns = across.shape
-        half_x, half_y = (
-            half.max() * n / (n - 1) for half, n in ((across, columns), (down / ahead, rows))
-        )
-        y = (down / ahead / half_y - horizon) * (angle.cos() / was.cos()) + horizon
-        where = torch.stack([(was.tan() / half_x).expand_as(y), y], dim=-1)
-        shape = latents.shape
+        y = (height - horizon) * (angle.cos() / was.cos()) + horizon
+        where = torch.stack([(was.tan() / half).expand_as(y), y], dim=-1)
         seen = F.grid_sample(
-            latents.float().reshape(-1, *shape[-3:]),
+            latents.float().reshape(-1, *latents.shape[-3:]),
             where.reshape(-1, rows, columns, 2),
             padding_mode="border",
             align_corners=False,
         )
-        moves = (down / ahead / half_y < lowest) & (turn != 0)
-        return torch.where(moves[..., None, :, :], seen.reshape(shape).to(latents), latents)
+        moves = (height < lowest) & (turn.abs() > STILL)
+        return torch.where(moves[..., None, :, :], seen.view_as(latents).to(latents), latents)
 
     def room(self, before: Tensor, expected: Tensor) -> Tensor:
         """A place, as far as the step is long, a velocity as much as there is; heading and room are what they are.
