@@ -59,11 +59,12 @@ class Walk(Place):
         fits = rooms and sizes | optional == wanted
         lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
         seen = max(map(abs, self.view), default=0) <= 1 and (min(grid) > 1 or "view" not in about)
-        if not (fits and seen) or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
+        near = all(0 <= radius <= 1.5 for radius in self.circles)  # a corner is at 1.41
+        if not (fits and seen and near) or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
                 f"settings of a walk {about!r:.200}; expected rows of so many numbers {self.SETTINGS}, and half_x and "
-                "half_y for each room: lengths above 0, fov below 180; view, if any, two from -1 to 1, of 2 or more "
-                f"cells each way, and the grid is {grid}"
+                "half_y for each room: lengths above 0, fov below 180; round, if any, 0 to 1.5 for each room; view, if "
+                f"any, two from -1 to 1, of 2 or more cells each way, and the grid is {grid}"
             )
         self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
         self.push, (self.friction,) = about["push"], about["friction"]
