@@ -9,14 +9,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from aapt_env.model.frame_critic import FrameCritic
 from aapt_env.model.vae import VAE
 from aapt_env.train.autoencode import AutoencodeStage, reconstruction, strength, unstirred
 from aapt_env.train.clips import FrameClips
-from aapt_env.train.contest import relativistic, squared_gap
 from aapt_env.train.dice import Dice
 from aapt_env.train.optim import adam
 from aapt_env.train.stage import Losses, Stage, Turn
+from aapt_env.train.viewing import Viewer, Viewing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +33,7 @@ class Polish:
     )
     grain: float = 2.0  # weight of the L1 between how much fine detail there is, patch by patch
     stir: float = 0.0  # and between how much changes from frame to frame
-    contest: float = 0.0  # weight of a critic that tells decoded frames from the game's; 0: none
-    critic_lr: float = 2e-4
-    sigma: float = 0.1  # of pixels in [-1, 1]
-    penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
-    penalised: float = 0.34  # share of the batch that R1 and R2 look at
+    viewing: Viewing | None = None  # a critic of frames, if any
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,8 @@ def detail(pixels: Tensor) -> Tensor:
 
 
 def stream(pixels: Tensor) -> Tensor:
-    """Frames as they are shown one after another, [B, 1 + n, k, 3, H, W] -> [B, 1 + n * k, 3, H, W]."""
-    return torch.cat([pixels[:, :1, -1], pixels[:, 1:].flatten(1, 2)], dim=1)
+    """Frames as they are shown one after another, [B, 1 + n, k, 3, H, W] -> [B, 1 + n * k, 3, H, W] in float32."""
+    return torch.cat([pixels[:, :1, -1], pixels[:, 1:].flatten(1, 2)], dim=1).float()
 
 
 class PolishStage(Stage):
@@ -65,7 +60,7 @@ class PolishStage(Stage):
 
     What the generator learned holds, and a step costs half, so the decoder can be trained until it is good enough.
     By reconstruction alone it blurs away whatever it is not sure of; `grain` asks for as much fine detail as was there,
-    `stir` for as much change, and the critic of `contest` for frames that look like the game's.
+    `stir` for as much change, and the critic of `viewing` for frames that look like the game's.
     """
 
     def __init__(
@@ -76,21 +71,20 @@ class PolishStage(Stage):
         held_out: FrameClips,
         device: torch.device,
     ):
-        self.critic = FrameCritic(vae).to(device) if config.contest else None
-        critic = {} if self.critic is None else {"critic": self.critic}
+        self.viewer = Viewer(config.viewing, vae) if config.viewing else None
+        critic = {"viewer": self.viewer.critic} if self.viewer else {}
         super().__init__(name="polish", modules={"vae": vae} | critic)
         self.config, self.vae, self.train, self.held_out = config, vae, train, held_out
         self.device = device
         vae.requires_grad_(True)
         optimizer = adam(vae.decoder, config.lr, (0.9, 0.99), decay=0.0)
         self.turns = [Turn("decoder", (vae.decoder,), optimizer, self.losses)]
-        if self.critic is not None:
-            judge = adam(self.critic, config.critic_lr, (0.0, 0.99), decay=0.0)
-            turn = Turn("critic", (self.critic,), judge, self.critic_losses, clip=None)
-            self.turns.insert(0, turn)
+        if self.viewer:
+            judge, own = self.viewer.optimizer, (self.viewer.critic,)
+            self.turns.insert(0, Turn("viewer", own, judge, self.viewer_losses, clip=None))
 
     def batch(self, dice: Dice) -> Shown:
-        """Windows, decoded once for all turns: before the decoder's nothing of it changes."""
+        """Windows, decoded once for all turns: nothing of it changes before the decoder's."""
         vae, c = self.vae, self.config
         frames = self.train.sample(dice, c.batch, c.latents).to(self.device)
         with torch.no_grad():
@@ -111,29 +105,17 @@ class PolishStage(Stage):
         found = {
             "psnr": -10 * torch.log10(squared.detach() / 4),
             "sharpness": fine.detach().square().mean() / real.square().mean(),
+            "loss": loss.detach(),
         }
-        if self.critic is not None:
-            with torch.no_grad():
-                truth = self.critic(stream(target))
-            versus = relativistic(truth, self.critic(stream(pixels)))
-            loss, found["decoder"] = loss + c.contest * versus, versus.detach()
-        yield loss, found | {"loss": loss.detach()}
+        if self.viewer is not None:
+            plea, told = self.viewer.plead(stream(target), stream(pixels))
+            loss, found = loss + plea, found | told
+        yield loss, found
 
-    def critic_losses(self, shown: Shown, dice: Dice) -> Losses:
-        """The relativistic loss, of each patch against what was there in truth, and approximated R1 and R2."""
-        assert self.critic is not None
-        c, real, fake = self.config, stream(shown.target), stream(shown.pixels.detach().float())
-        truth, made = self.critic(real), self.critic(fake)
-        versus = relativistic(made, truth)
-        few = max(1, round(c.penalised * len(real)))
-        noise = c.sigma * dice.normal(*real[:few].shape)
-        with torch.autocast(real.device.type, enabled=False):  # differences of near equals
-            r1, r2 = (
-                squared_gap(self.critic(x[:few] + noise), self.critic(x[:few]))
-                for x in (real, fake)
-            )
-        found = {"critic": versus.detach(), "r1": r1.detach(), "r2": r2.detach()}
-        yield versus + c.penalty * (r1 + r2), found
+    def viewer_losses(self, shown: Shown, dice: Dice) -> Losses:
+        """The critic's of frames."""
+        assert self.viewer is not None
+        yield self.viewer.judge(stream(shown.target), stream(shown.pixels.detach()), dice)
 
     def picture(self) -> np.ndarray:
         """Held-out windows, the real ones over their reconstructions."""
