@@ -25,7 +25,6 @@ from aapt_env.train.optim import adam, average
 from aapt_env.train.pilot import Pilot, fly
 from aapt_env.train.roller import Roller
 from aapt_env.train.stage import Losses, Stage, Turn
-from aapt_env.train.viewing import Viewer, Viewing
 
 ALARMS = {
     "critic": partial(
@@ -92,7 +91,6 @@ class Adversarial:
         0.0  # share of the averaged weights of the stage before in those that this one hands on
     )
     forcing: Forcing = Forcing()
-    viewing: Viewing | None = None  # a critic of frames beside the one of latents, if any
 
     def __post_init__(self):
         object.__setattr__(self, "leads", tuple(self.leads))
@@ -131,8 +129,6 @@ class Match:
     # [B, 1, C, h, w] that the critic is shown in the place of the first; None: the first itself
     begun: Tensor | None = None
     held: Tensor | None = None  # [B, 1 + T, h, w] weights of being as the real clip is
-    viewed: Tensor | None = None  # [B, 1 + n] of the latents that the critic of frames looks at
-    shown: Tensor | None = None  # [B, n * k, 3, H, W] frames of those of the real clip
 
     def learning(self, generator: Generator) -> tuple[Match, Tensor]:
         """The same with a fake whose graph leads to the generator, and by how much its carried numbers are off.
@@ -172,8 +168,6 @@ class AdversarialStage(Stage):
         modules = {
             "generator": generator, "critic": critic, "ema": ema, "balance": self.balance
         }  # fmt: skip
-        self.viewer = Viewer(config.viewing, dreamer.vae) if config.viewing else None
-        modules |= {"viewer": self.viewer.critic} if self.viewer else {}
         super().__init__(name=name, modules=modules)
         self.config, self.generator, self.critic, self.ema = config, generator, critic, ema
         self.begun = copy.deepcopy(generator).requires_grad_(False) if config.anchor else None
@@ -191,10 +185,6 @@ class AdversarialStage(Stage):
             Turn("critic", (critic,), judge, self.critic_losses, clip=None),
             Turn("generator", (generator,), player, self.generator_losses, 10.0, self.balance.pace),
         ]
-        if self.viewer:
-            own = (self.viewer.critic,)
-            turn = Turn("viewer", own, self.viewer.optimizer, self.viewer_losses, clip=None)
-            self.turns.insert(1, turn)
 
     def batch(self, dice: Dice) -> Match:
         """Roll the generator out on real controls, or those of a pilot who sees the rollout.
@@ -227,12 +217,8 @@ class AdversarialStage(Stage):
         controls, played = clip.controls[:, cut], flown.controls[:, cut]
         begun = clip.latents[:, :1] if c.reminded and lead else None
         held = self.held(clip, flown, fake.detach(), lead) if c.stay or c.follow else None
-        viewed = self.viewer.choose(real, dice) if self.viewer else None
-        with torch.no_grad():
-            shown = self.viewer.show(real, viewed) if self.viewer and viewed is not None else None
         return Match(
-            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, held,
-            viewed, shown,
+            real, fake, controls, played, clip.scene, given, noise[:, cut], wrong, past, kept, begun, held
         )  # fmt: skip
 
     def held(self, clip: Clip, played: Clip, fake: Tensor, lead: int) -> Tensor:
@@ -283,13 +269,6 @@ class AdversarialStage(Stage):
             loss, found["wrong"] = loss + c.wrong_controls * wrong, wrong.detach()
         yield loss, found
 
-    def viewer_losses(self, match: Match, dice: Dice) -> Losses:
-        """The critic's of frames."""
-        assert self.viewer and match.viewed is not None and match.shown is not None
-        with torch.no_grad():
-            fake = self.viewer.show(match.fake.detach(), match.viewed)
-        yield self.viewer.judge(match.shown, fake, dice)
-
     def penalties(self, match: Match, t: Tensor, dice: Dice) -> list[Tensor]:
         """Approximated R1 and R2, on the first rows of the batch; in float32, as differences of near equals."""
         few = max(1, round(self.config.penalised * len(t)))
@@ -323,10 +302,6 @@ class AdversarialStage(Stage):
         if match.held is not None:
             missed = (match.held * (match.fake - match.real).square().mean(dim=2)).mean()
             loss, found["held"] = loss + missed, missed.detach()
-        if self.viewer and match.viewed is not None and match.shown is not None:
-            seen = self.viewer.show(match.fake, match.viewed)
-            plea, viewed = self.viewer.plead(match.shown, seen)
-            loss, found = loss + plea, found | viewed
         if self.config.heed:
             apart = self.unheeded(match)
             loss, found["heed"] = loss + self.config.heed * apart, apart.detach()

@@ -81,7 +81,7 @@ class PolishStage(Stage):
         self.turns = [Turn("decoder", (vae.decoder,), optimizer, self.losses)]
         if self.viewer:
             judge, own = self.viewer.optimizer, (self.viewer.critic,)
-            self.turns.insert(0, Turn("viewer", own, judge, self.viewer_losses, clip=None))
+            self.turns.insert(0, Turn("viewer", own, judge, self.viewer_losses, clip=10.0))
 
     def batch(self, dice: Dice) -> Shown:
         """Windows, decoded once for all turns: nothing of it changes before the decoder's."""

@@ -1,8 +1,4 @@
-"""The contest of frames: what is shown against what there was to show, by a critic of pixels.
-
-A critic of latents does not see whether what they decode to moves as a picture does: they change as much as the game's,
-and the picture moves less. The paper has the contest of latents alone (AAPT v2, section 2.2).
-"""
+"""The contest of frames: what a decoder shows against what there was to show, by a critic of pixels."""
 
 from __future__ import annotations
 
@@ -25,14 +21,9 @@ class Viewing:
 
     weight: float  # of its loss in that of who makes the frames
     lr: float = 2e-4
-    latents: int = 4  # in a row that are looked at, of each clip of latents
     sigma: float = 0.1  # of pixels in [-1, 1]
     penalty: float = 10.0  # lambda of approximated R1 and R2; what counts is lambda * sigma^2
     penalised: float = 0.34  # share of the batch that R1 and R2 look at, always in float32
-
-    def __post_init__(self):
-        if self.latents < 1:
-            raise ValueError(f"viewing latents {self.latents}; expected 1 or more in a row")
 
 
 class Viewer:
@@ -40,32 +31,13 @@ class Viewer:
 
     Args:
         config: the settings.
-        vae: whose decoder shows latents, and with whose encoder the critic begins.
+        vae: with whose encoder the critic begins.
     """
 
     def __init__(self, config: Viewing, vae: VAE):
-        self.config, self.vae = config, vae
+        self.config = config
         self.critic = FrameCritic(vae).to(vae.scale.device)
         self.optimizer = adam(self.critic, config.lr, (0.0, 0.99), decay=0.0)
-
-    def choose(self, clips: Tensor, dice: Dice) -> Tensor:
-        """[B, 1 + latents] which of each clip [B, T, C, h, w] are looked at: a run of them, anywhere."""
-        batch, length = clips.shape[:2]
-        run = min(self.config.latents, length - 1)
-        first = (dice.uniform(batch) * (length - run)).long()
-        return first[:, None] + torch.arange(1 + run, device=first.device)
-
-    def show(self, clips: Tensor, chosen: Tensor) -> Tensor:
-        """[B, latents * k, 3, H, W] frames of what was chosen; the first of a run is only what the decoder begins with.
-
-        In float32 around [-1, 1]; with a graph where the clips have one.
-        """
-        rows = torch.arange(len(clips), device=clips.device)[:, None]
-        latents = clips[rows, chosen, : self.vae.config.channels]
-        pixels, _ = self.vae.decode_float(
-            latents, self.vae.start(len(latents), *latents.shape[-2:])
-        )
-        return pixels[:, 1:].flatten(1, 2).float()
 
     def judge(self, real: Tensor, fake: Tensor, dice: Dice) -> tuple[Tensor, dict[str, Any]]:
         """What the critic minimises: relativistic, patch by patch, and approximated R1 and R2; of [B, F, 3, H, W]."""

@@ -1,7 +1,6 @@
 """Recorded updates are the plain ones; on a CPU by a tape of operations, on a GPU by CUDA graphs."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ import torch
 from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.trunk import TrunkConfig
-from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.spec import ControlSpec
 from aapt_env.train.adversarial import Adversarial, AdversarialStage
 from aapt_env.train.dice import Dice
@@ -17,7 +15,6 @@ from aapt_env.train.diffusion import Consistency, ConsistencyStage, Diffusion, D
 from aapt_env.train.follow import Follow, FollowStage
 from aapt_env.train.loop import NonFinite, Pace, Run, advance, look
 from aapt_env.train.recorder import NotRecorded, Recorder, leaves, mapped
-from aapt_env.train.viewing import Viewing
 from tests.tape import Tape
 
 CONTROL = ControlSpec(space="MultiBinary", size=2)
@@ -30,7 +27,6 @@ STAGES = {
     "adversarial": dict(leads=(0,)),
     "long": dict(leads=(0, 6, 9), overlap=2),
     "video": dict(leads=(0,), heads=("latent", "video"), piloted=0.0),
-    "viewed": dict(leads=(0,), viewing=Viewing(weight=0.5, latents=2)),
 }
 
 
@@ -50,11 +46,7 @@ def build(name, clips, device="cpu"):
         settings = Follow(share=1, batch=3, length=5, given=2, leads=(0, 6), overlap=2, stay=2.0)
         return FollowStage(settings, made, clips, None)
     settings = Adversarial(**(CONTEST | STAGES[name]))
-    dreamer = None
-    if settings.viewing:
-        vae = VAE(VAEConfig(channels=4, encoder=(8, 16), decoder=(8, 16))).to(device)
-        dreamer = SimpleNamespace(vae=vae.requires_grad_(False))
-    return AdversarialStage(settings, made, critic, clips, dreamer, name)
+    return AdversarialStage(settings, made, critic, clips, None, name)
 
 
 def tape(work):
