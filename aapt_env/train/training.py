@@ -196,7 +196,6 @@ class Training:
             self.load_vae("autoencode")
         train, held = (self.frame_clips(part) for part in ("train", "held"))
         if name == "polish":
-            torch.manual_seed(self.folder.seed + 5)
             return PolishStage(r.polish, self.vae, train, held, self.device)
         return AutoencodeStage(r.autoencode, self.vae, train, held, self.device)
 

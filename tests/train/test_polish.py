@@ -1,7 +1,6 @@
 """Polishing: the decoder learns, and nothing that a generator was trained on moves."""
 
 import copy
-import time
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from aapt_env.train.autoencode import unstirred
 from aapt_env.train.clips import FrameClips
 from aapt_env.train.loop import Run, train
 from aapt_env.train.polish import Polish, PolishStage
-from aapt_env.train.viewing import Viewing
 
 
 def ramps():
@@ -62,45 +60,6 @@ def test_detail_that_latents_do_not_tell_is_not_blurred_away(tmp_path):
         with torch.no_grad():
             found[grain] = float(vae.decode(vae.encode(window))[0][:, 1:].float().std())
     assert found[2.0] > 2 * found[0.0], found
-
-
-def test_a_contest_brings_back_what_reconstruction_blurs_away(tmp_path):
-    """The same stripes, now with a critic instead of a count of detail."""
-    stripes = np.where(np.arange(16) % 2, 60, -60)[:, None]
-    signs = np.random.default_rng(1).choice([-1, 1], (16, 9, 1, 1, 1))
-    clips = (128 + signs * stripes).repeat(16, 2).repeat(3, 4).astype(np.uint8)
-    frames, window, found = FrameClips(list(clips), 4), torch.from_numpy(clips), {}
-    for weight in (0.0, 1.0):
-        viewing = Viewing(weight=weight, lr=2e-3) if weight else None
-        torch.manual_seed(0)
-        vae = VAE(VAEConfig(channels=1, encoder=(8, 16), decoder=(16, 32)))
-        settings = Polish(
-            share=1, batch=8, latents=2, lr=2e-3, noise=3.0, grain=0.0, viewing=viewing
-        )  # fmt: skip
-        stage = PolishStage(settings, vae, frames, frames, torch.device("cpu"))
-        assert train(stage, Run(folder=tmp_path / str(weight), steps=80, warmup=1))
-        with torch.no_grad():
-            found[weight] = float(vae.decode(vae.encode(window))[0][:, 1:].float().std())
-    assert found[1.0] > 2 * found[0.0], found
-
-
-def test_with_a_critic_too_only_the_decoder_learns_and_resumed_is_unbroken(tmp_path):
-    frames, made = FrameClips(ramps(), 4), []
-    settings = Polish(share=1, batch=2, latents=2, viewing=Viewing(weight=0.1))
-    for legs in ([float("inf")], [time.monotonic(), float("inf")]):
-        for deadline in legs:
-            torch.manual_seed(0)
-            vae = VAE(VAEConfig(channels=4, encoder=(8, 16), decoder=(8, 16)))
-            before = copy.deepcopy(vae.encoder.state_dict())
-            stage = PolishStage(settings, vae, frames, frames, torch.device("cpu"))
-            run = Run(folder=tmp_path / str(len(legs)), steps=8, warmup=1, deadline=deadline)
-            assert train(stage, run) == (deadline == float("inf"))
-        assert all(torch.equal(vae.encoder.state_dict()[name], x) for name, x in before.items())
-        made.append(stage)
-    assert all(set(stage.modules) == {"vae", "viewer"} for stage in made)
-    for name, module in made[0].modules.items():
-        again = made[1].modules[name].state_dict()
-        assert all(torch.equal(x, again[key]) for key, x in module.state_dict().items()), name
 
 
 def test_what_moves_within_a_latent_is_not_shown_as_one_frame(tmp_path):
