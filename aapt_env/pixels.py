@@ -27,6 +27,10 @@ HOMES = {  # what to import for ids that are registered outside of Gymnasium
     "BabyAI": "minigrid",
 }
 
+FATAL: dict[
+    str, str
+] = {}  # package -> why it cannot draw in this process; asked again, MuJoCo would end it
+
 SHOWN = {"CarRacing": 0.875}  # ids whose frames show the controls below that share of the height
 
 
@@ -155,13 +159,24 @@ class PixelView(gym.Wrapper):
 
     def _drawn(self, obs: Any) -> Any:
         """What the environment draws; drawing may need what is not here."""
+        if FATAL:
+            parts = {p for c in type(self.unwrapped).__mro__ for p in c.__module__.split(".")}
+            for package in parts & FATAL.keys():
+                raise self._undrawn(FATAL[package])
         try:
             return self._look(obs)
         except Exception as error:
-            raise ValueError(
-                f"{self.env} cannot draw its frames here: {type(error).__name__}: {error}; MuJoCo without a display "
-                "wants MUJOCO_GL=egl (with a GPU) or MUJOCO_GL=osmesa"
-            ) from error
+            why = f"{type(error).__name__}: {error}"
+            if type(error).__name__ == "FatalError":
+                FATAL[type(error).__module__.partition(".")[0]] = why
+            raise self._undrawn(why) from error
+
+    def _undrawn(self, why: str) -> ValueError:
+        """The sentence that says so."""
+        return ValueError(
+            f"{self.env} cannot draw its frames here: {why}; MuJoCo without a display wants MUJOCO_GL=egl (with a GPU) "
+            "or MUJOCO_GL=osmesa, set before the process begins"
+        )
 
 
 def rgb(image: np.ndarray, white: float = 255.0) -> np.ndarray:

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from aapt_env import keymap
+from aapt_env import keymap, pixels
 from aapt_env.games import HoldControl, PixelView, make_game, repeats, replayable, world_spec
 from aapt_env.pixels import fit, rgb
 from aapt_env.spec import ControlSpec
@@ -107,6 +107,23 @@ def test_frames_may_change_their_size():
 def test_frames_that_are_none_are_refused_with_the_reason(drawn, said):
     with pytest.raises(ValueError, match=said):
         shows(drawn=drawn, render_mode="rgb_array")
+
+
+def test_what_fails_for_good_is_not_asked_again(monkeypatch):
+    """MuJoCo without OpenGL says so once; asked a second time, by whatever environment, it ends the process."""
+    monkeypatch.setattr(pixels, "FATAL", {})
+    fatal, asked = type("FatalError", (Exception,), {"__module__": "mujoco.render"}), []
+
+    def draw():
+        asked.append(1)
+        raise fatal("no OpenGL")
+
+    legged = [type(n, (Odd,), {"__module__": "gym.mujoco.legs"}) for n in ("Hopper", "Walker")]
+    for made in legged:
+        with pytest.raises(ValueError, match="cannot draw its frames here: FatalError: no OpenGL"):
+            PixelView(made(drawn=draw, render_mode="rgb_array"), 16, 24).reset()
+    assert len(asked) == 1
+    assert shows(drawn=RED, render_mode="rgb_array").any(), "others draw"
 
 
 def test_environments_without_pixels_and_of_another_api_are_refused():
