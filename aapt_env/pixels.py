@@ -27,9 +27,8 @@ HOMES = {  # what to import for ids that are registered outside of Gymnasium
     "BabyAI": "minigrid",
 }
 
-FATAL: dict[
-    str, str
-] = {}  # package -> why it cannot draw in this process; asked again, MuJoCo would end it
+# package -> why it cannot draw in this process; asked again, MuJoCo would end it
+FATAL: dict[str, str] = {}
 
 SHOWN = {"CarRacing": 0.875}  # ids whose frames show the controls below that share of the height
 

@@ -28,7 +28,8 @@ class Walk(Place):
     The spec's settings: `push` (ahead, aside), `friction` (what is left), `turn` (degrees per frame, left and right),
     `fov` (degrees along the longer side), `unit` (length that waves of the place are told in), `grid` (headings, places
     along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room), and `round`
-    (for each room how far one gets from its middle, 1 to the half width, where the outer wall is a circle; 0 of a box;
+    (for each room how far one gets from its middle, 1 to the half width, where the outer wall is a circle: up to 1.5;
+    0 of a box;
     without it all are boxes), and `view` (how high the horizon is and where the part of the picture ends that turns
     with the head, -1 at the top to 1; what is below, a hand or a status bar, stays. Without it nothing is moved).
     """
