@@ -75,7 +75,7 @@ class Critic(nn.Module):
         logits = {}
         for name, head in self.heads.items():
             seen = self.trunk.clip(scene, length, causal=name == "latent")
-            taps = self.trunk(latents[:, 1:], previous, controls, time, seen, self.taps).taps
+            _, _, taps = self.trunk(latents[:, 1:], previous, controls, time, seen, self.taps)
             if name == "video":
                 taps = [x.flatten(1, 2)[:, None] for x in taps]
             logits[name] = head(taps)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from aapt_env.model.refine import Refine, lay
 from aapt_env.model.trunk import Trunk, TrunkConfig, modulate
 from aapt_env.spec import ControlSpec
 
@@ -17,8 +16,6 @@ SURE = (
 
 class Generator(nn.Module):
     """Trunk and a linear head that gives the velocity v = noise - latent, as what it adds to a guess.
-
-    Behind it, where `config.refine` asks for them, convolutions that correct the picture cell by cell.
 
     The guess knows that the next latent is the last one and a step; without it the network has to cancel the noise and
     to copy the last latent through its norms, which it does badly enough that a dream standing still dissolves.
@@ -32,12 +29,6 @@ class Generator(nn.Module):
         self.leave = nn.Linear(config.dim, config.channels * config.patch**2)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        self.refine = None
-        if config.refine:
-            # beside the latent before as expected, as it was: what turned has lost its finest
-            given = self.trunk.given + (config.channels if config.carries else 0)
-            made, sizes = config.channels - config.carries, (config.breadth, config.refine)
-            self.refine = Refine(given, made, config.dim, config.patch, *sizes)
 
     def forward(
         self,
@@ -56,25 +47,14 @@ class Generator(nn.Module):
         Returns:
             [B, T, C, h, w] in the dtype of x.
         """
-        before = previous
         previous, room = self.trunk.expected(previous, controls)
-        made = self.trunk(x, previous, controls, t, seen)
+        tokens, condition, _ = self.trunk(x, previous, controls, t, seen)
         if features is not None:
-            features.append(made.tokens)
-        shift, scale = self.adjust(made.condition)[:, :, None].chunk(2, dim=-1)
-        tokens = modulate(made.tokens, shift, scale).to(self.leave.weight.dtype)
-        out = self.leave(tokens)
+            features.append(tokens)
+        shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
+        out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
         out = out if room is None else self.within(out, room)
-        v = self.velocity(out, x, previous, t)
-        return v if self.refine is None else v + self.corrections(made.cells, before, tokens).to(v)
-
-    def corrections(self, cells: Tensor, before: Tensor, tokens: Tensor) -> Tensor:
-        """What convolutions add to the velocity of the picture's channels [B, T, C, h, w]; nothing to numbers."""
-        assert self.refine is not None
-        if not self.config.carries:
-            return self.refine(cells, tokens)
-        made = self.refine(torch.cat([cells, before], dim=2), tokens)
-        return F.pad(made, (0, 0, 0, 0, 0, self.config.carries))
+        return self.velocity(out, x, previous, t)
 
     def parallel(
         self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, scene: Tensor
@@ -105,6 +85,12 @@ class Generator(nn.Module):
         change = self.leave.weight.new_full((c.channels, 1, 1), c.change, dtype=torch.float32)
         change[-c.carries :] = SURE
         return change
+
+
+def lay(out: Tensor, rows: int, patch: int) -> Tensor:
+    """Tokens of patches [B, T, N, C * patch**2] -> cells [B, T, C, h, w] with h = `rows`."""
+    h, p = rows // patch, patch
+    return rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=h, p=p, q=p)
 
 
 def guess(x: Tensor, previous: Tensor, t: Tensor, change: float | Tensor) -> Tensor:

@@ -100,21 +100,15 @@ class Training:
         return made
 
     def take_generator(self, made: Generator) -> bool:
-        """Give `made` the weights of the world to begin with; False where they are of other sizes.
-
-        A longer memory has no weights of its own, and convolutions that are new begin at nothing.
-        """
+        """Give `made` the weights of the world to begin with; False where they are of other sizes."""
         assert self.origin is not None
-        theirs, mine = checkpoint.read(self.origin).generator, made.config
-        new = mine.refine if not theirs.config.refine else 0
-        begun = replace(mine, refine=0, breadth=theirs.config.breadth) if new else mine
+        theirs = checkpoint.read(self.origin).generator
         shapes, wanted = ({n: v.shape for n, v in g.state_dict().items()} for g in (theirs, made))
-        if new:
-            wanted = {n: v for n, v in wanted.items() if not n.startswith("refine.")}
-        if replace(theirs.config, window=mine.window) != begun or shapes != wanted:
-            return False
-        made.load_state_dict(theirs.state_dict(), strict=not new)
-        return True
+        alike = replace(theirs.config, window=made.config.window) == made.config
+        if alike and shapes == wanted:  # a longer memory has no weights of its own
+            made.load_state_dict(theirs.state_dict())
+            return True
+        return False
 
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
