@@ -12,9 +12,7 @@ from aapt_env.carried.place import Place
 from aapt_env.controls import directions
 from aapt_env.spec import CarriedSpec, ControlSpec
 
-STILL = 1e-4  # rad that a heading, or units that a place can be off by rounding: no step
-NEAR = 4.0  # length that nothing seen is nearer than
-ENDLESS = 1e6
+STILL = 1e-4  # rad that a heading can be off by rounding: no turn
 MOST = 2**18  # headings times places of the learned map, of all rooms together
 KEYS = ("forward", "back", "step_left", "step_right", "turn_left", "turn_right")
 
@@ -32,10 +30,8 @@ class Walk(Place):
     along y and along x of the learned map of a room), `half_x` and `half_y` (half widths of each room), and `round`
     (for each room how far one gets from its middle, 1 to the half width, where the outer wall is a circle: up to 1.5;
     0 of a box;
-    without it all are boxes), `view` (how high the horizon is and where the part of the picture ends that moves
-    with the head, -1 at the top to 1; what is below, a hand or a status bar, stays. Without it nothing is moved), and
-    `depth` (how high the eye is over the floor, in units of what half the picture's height shows at a distance of 1;
-    how far the outer walls stand behind what can be reached. Without it the picture moves with turns alone).
+    without it all are boxes), and `view` (how high the horizon is and where the part of the picture ends that turns
+    with the head, -1 at the top to 1; what is below, a hand or a status bar, stays. Without it nothing is moved).
     """
 
     NAMES = ("x", "y", "yaw", "vx", "vy", "room")
@@ -51,7 +47,6 @@ class Walk(Place):
         rooms = sizes.pop("half_x", 0)
         self.circles = about.get("round", (0.0,) * rooms)
         self.view = about.get("view", (0.0, -1.0))
-        self.depth = about.get("depth", (0.0, 0.0))
         if (
             tuple(spec.names) != self.NAMES
             or control.space != "MultiBinary"
@@ -60,24 +55,21 @@ class Walk(Place):
             raise ValueError(
                 f"a walk is {self.NAMES} under keys {KEYS}, got {spec.names} under {control.space} {control.names}"
             )
-        optional = {"round": len(self.circles), "view": len(self.view), "depth": len(self.depth)}
-        wanted = self.SETTINGS | {"view": 2, "depth": 2} | dict.fromkeys(("half_y", "round"), rooms)
+        optional = {"round": len(self.circles), "view": len(self.view)}
+        wanted = self.SETTINGS | {"view": 2} | dict.fromkeys(("half_y", "round"), rooms)
         fits = rooms and sizes | optional == wanted
         lengths = [v for name in ("half_x", "half_y", "unit") for v in about.get(name, ())]
         seen = max(map(abs, self.view), default=0) <= 1 and (min(grid) > 1 or "view" not in about)
         near = all(0 <= radius <= 1.5 for radius in self.circles)  # a corner is at 1.41
-        near = near and min(self.depth, default=0) >= 0
         if not (fits and seen and near) or min(lengths) < 1e-6 or not 0 < about["fov"][0] < 180:
             raise ValueError(
                 f"settings of a walk {about!r:.200}; expected rows of so many numbers {self.SETTINGS}, and half_x and "
                 "half_y for each room: lengths above 0, fov below 180; round, if any, 0 to 1.5 for each room; view, if "
-                f"any, two from -1 to 1, of 2 or more cells each way, and the grid is {grid}; depth, if any, two of 0 or "
-                "more"
+                f"any, two from -1 to 1, of 2 or more cells each way, and the grid is {grid}"
             )
         self.middle, self.spread, self.reach = spec.middle, spec.spread, spec.reach
         self.push, (self.friction,) = about["push"], about["friction"]
         self.turn = tuple(map(radians, about["turn"]))
-        self.eye, self.behind = self.depth
         self.extent, (self.unit,) = (about["half_x"], about["half_y"]), about["unit"]
         self.keys = [control.names.index(name) for name in KEYS]
         self.register_buffer("rays", directions(grid, about["fov"][0]), persistent=False)
@@ -160,71 +152,33 @@ class Walk(Place):
         return value.clamp(self.middle[i] - most, self.middle[i] + most)
 
     def turned(self, latents: Tensor, before: Tensor, expected: Tensor) -> Tensor:
-        """Latents as the view shows them from where is expected; what comes into view is the edge.
+        """Latents as the view shows them once the heading is what is expected; what comes into view is the edge.
 
-        Every ray takes what was there where it met the outer wall or the floor before, between rows and columns of
-        cells. Who neither turns nor goes sees what was there.
+        Every ray takes what was there where it looked before, between rows and columns of cells. Who does not turn sees
+        what was there.
         """
         horizon, lowest = self.view
         if lowest <= -1:
             return latents
-        was, will = (self.decode(x.float())[..., None, None] for x in (before, expected))
-        (x0, y0, yaw0), (x1, y1, yaw1) = (n.unbind(-3)[:3] for n in (was, will))
-        wide, deep = self.halves(was[..., 5, :, :])
-        across, height = self.screen()
-        turn = torch.atan2((yaw1 - yaw0).sin(), (yaw1 - yaw0).cos())
-        far = self.away(will, across, height)
-        # from where one was, along the heading of then: how far ahead, how far to the right
-        ahead, aside = (
-            half * step * (self.eye > 0) for half, step in ((wide, x1 - x0), (deep, y1 - y0))
-        )
-        c, s = yaw0.cos(), yaw0.sin()
-        z = far * (turn.cos() - across * turn.sin()) + ahead * c + aside * s
-        right = far * (turn.sin() + across * turn.cos()) - ahead * s + aside * c
-        z = z.clamp(min=NEAR)
-        y = (height - horizon) * far / z + horizon
-        where = torch.stack([right / z / self.edge(across), y], dim=-1)
+        (c0, s0), (c1, s1) = (x[..., 2:4].float().unbind(-1) for x in (before, expected))
+        turn = torch.atan2(c0 * s1 - s0 * c1, c0 * c1 + s0 * s1)[..., None, None]
+        right, down, ahead = self.rays.float()
+        across, height = right / ahead, down / ahead
+        rows, columns = across.shape
+        half = across.max() * columns / (columns - 1)
+        height = height / (height.max() * rows / (rows - 1))
+        angle = across.atan()
+        was = (angle + turn).clamp(-1.5, 1.5)
+        y = (height - horizon) * (angle.cos() / was.cos()) + horizon
+        where = torch.stack([(was.tan() / half).expand_as(y), y], dim=-1)
         seen = F.grid_sample(
             latents.float().reshape(-1, *latents.shape[-3:]),
-            where.reshape(-1, *across.shape, 2),
+            where.reshape(-1, rows, columns, 2),
             padding_mode="border",
             align_corners=False,
         )
-        goes = torch.maximum(turn.abs(), torch.maximum(ahead.abs(), aside.abs()) / self.unit)
-        moves = (height < lowest) & (goes > STILL)
+        moves = (height < lowest) & (turn.abs() > STILL)
         return torch.where(moves[..., None, :, :], seen.view_as(latents).to(latents), latents)
-
-    def screen(self) -> tuple[Tensor, Tensor]:
-        """Of each cell [h, w] how far to the right it is at a distance of 1 ahead, and its height, -1 to 1."""
-        right, down, ahead = self.rays.float()
-        height = down / ahead
-        return right / ahead, height / (height.max() * len(height) / (len(height) - 1))
-
-    def edge(self, across: Tensor) -> Tensor:
-        """How far to the right the picture ends, at a distance of 1 ahead."""
-        columns = across.shape[1]
-        return across.max() * columns / (columns - 1)
-
-    def away(self, numbers: Tensor, across: Tensor, height: Tensor) -> Tensor:
-        """How far ahead each cell's ray meets floor or outer wall, from places [..., 6, 1, 1]: [..., h, w]."""
-        x, y, yaw, _, _, room = numbers.unbind(-3)
-        if self.eye <= 0:
-            return torch.full_like(yaw * across, ENDLESS)
-        wide, deep = self.halves(room)
-        radius = self.of(room, self.circles) * wide + self.behind
-        c, s = yaw.cos() - across * yaw.sin(), yaw.sin() + across * yaw.cos()
-        x, y, circled = x * wide, y * deep, self.of(room, self.circles) > 0
-        walls = [
-            (half + self.behind - v * d.sign()) / d.abs().clamp(min=1e-4)
-            for v, d, half in ((x, c, wide), (y, s, deep))
-        ]
-        square, along = c.square() + s.square(), x * c + y * s
-        inside = (along.square() - square * (x.square() + y.square() - radius.square())).clamp(
-            min=0
-        )
-        circle = (inside.sqrt() - along) / square
-        wall = torch.where(circled, circle, torch.minimum(*walls)).clamp(min=NEAR)
-        return torch.minimum(wall, self.eye / (height - self.view[0]).clamp(min=1e-4))
 
     def room(self, before: Tensor, expected: Tensor) -> Tensor:
         """A place, as far as the step is long, a velocity as much as there is; heading and room are what they are.

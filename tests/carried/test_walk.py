@@ -100,49 +100,32 @@ def test_rays_go_where_the_picture_shows(doom, walk):
     assert near.sum() > 20 and np.corrcoef(told[near], seen[near])[0, 1] > 0.97
 
 
-def shown_next(doom, walk, seed, key, settle, room="garden") -> list[float]:
-    """How far off the next picture are: the last one moved by what `key` asks for, the last one, and moved back."""
-    seen, info = doom.reset(seed=seed, options={"scene": {"room": room}})
-    for _ in range(6):
-        *_, info = doom.step(keys(*settle)[0].numpy().astype(np.int8))
-    before, seen = walk.encode(torch.from_numpy(info["carried"])), doom.render()
-    *_, info = doom.step(keys(key)[0].numpy().astype(np.int8))
-    seen, after = (torch.from_numpy(f).movedim(-1, 0).float() for f in (seen, doom.render()))
-    then = walk.expected(before, keys(key))
-    moved, away = walk.turned(seen, before, then), walk.turned(seen, then, before)
-    assert torch.equal(moved[:, 48:], seen[:, 48:]), "the status bar stays"
-    middle = (slice(None), slice(2, 44), slice(10, 54))
-    return [float((x - after)[middle].square().mean()) for x in (moved, seen, away)]
-
-
 def test_a_turned_picture_is_the_one_that_the_game_shows_next(doom):
-    """Who turns on the spot sees what the last picture shows, moved."""
+    """Who turns on the spot sees what the last picture shows, moved; the status bar stays where it is."""
     walk = carried.Walk(SPEC, CONTROL, (64, 64))
     gains = []
     for seed, side in ((1, "turn_left"), (2, "turn_right"), (3, "turn_left"), (4, "turn_right")):
-        moved, still, away = shown_next(doom, walk, seed, side, ())
-        assert moved < 0.6 * min(still, away), "nearer than what was there, and than the wrong way"
-        gains.append(moved / still)
+        seen, info = doom.reset(seed=seed, options={"scene": {"room": "garden"}})
+        for _ in range(6):
+            *_, info = doom.step(np.zeros(7, np.int8))
+        before, seen = walk.encode(torch.from_numpy(info["carried"])), doom.render()
+        *_, info = doom.step(keys(side)[0].numpy().astype(np.int8))
+        seen, after = (torch.from_numpy(f).movedim(-1, 0).float() for f in (seen, doom.render()))
+        moved = walk.turned(seen, before, walk.expected(before, keys(side)))
+        away = walk.turned(seen, walk.expected(before, keys(side)), before)
+        assert torch.equal(moved[:, 48:], seen[:, 48:])
+        middle = (slice(None), slice(2, 44), slice(10, 54))
+        error = [float((x - after)[middle].square().mean()) for x in (moved, seen, away)]
+        assert error[0] < 0.6 * min(error[1:]), "nearer than what was there, and than the wrong way"
+        gains.append(error[0] / error[1])
     assert np.mean(gains) < 0.3, gains
 
 
-@pytest.mark.parametrize("key, room", [("forward", "garden"), ("step_right", "garden"), ("forward", "arena")])
-def test_who_walks_sees_floor_and_walls_come_as_they_are_far(doom, key, room):
-    """Nearer than what was there, than the wrong way, and than what turns alone would make of it."""
-    told = {name: row for name, row in DoomEnv.carried["settings"].items() if name != "depth"}
-    flat = carried.Walk(CarriedSpec(**DoomEnv.carried | {"settings": told}), CONTROL, (64, 64))
-    walk = carried.Walk(SPEC, CONTROL, (64, 64))
-    found = [shown_next(doom, walk, seed, key, (key,), room) for seed in range(1, 9)]
-    moved, still, away = np.mean(found, axis=0)
-    assert moved < 0.8 * still and moved < 0.6 * away
-    assert shown_next(doom, flat, 1, key, (key,), room)[0] == found[0][1]
-
-
-def test_who_neither_turns_nor_goes_sees_what_was_there(walk):
+def test_who_does_not_turn_sees_what_was_there(walk):
     latents = torch.randn(3, 2, 23, *GRID, generator=torch.Generator().manual_seed(0))
-    numbers = walk.encode(torch.stack([at(yaw=3.1), at(yaw=-1.0), at(room=2)]))[:, None]
+    numbers = walk.encode(torch.stack([at(yaw=3.1, vx=7.0), at(yaw=-1.0), at()]))[:, None]
     numbers = numbers.expand(3, 2, 7)
-    held = torch.stack([keys("forward", "back"), keys("turn_left", "turn_right"), keys()])
+    held = torch.stack([keys("forward", "step_left"), keys("turn_left", "turn_right"), keys()])
     held = held[:, None].expand(3, 2, 4, 7)
     assert torch.equal(walk.turned(latents, numbers, numbers), latents)
     moved = walk.turned(latents, numbers, walk.expected(numbers, held))
@@ -152,12 +135,7 @@ def test_who_neither_turns_nor_goes_sees_what_was_there(walk):
     plain = carried.Walk(CarriedSpec(**DoomEnv.carried | {"settings": settings}), CONTROL, GRID)
     turned = plain.expected(numbers, keys("turn_left").expand(3, 2, 4, 7))
     assert torch.equal(plain.turned(latents, numbers, turned), latents), "a game without a view"
-    for asked in ("turn_left", "forward"):
-        there = walk.expected(numbers, keys(asked).expand(3, 2, 4, 7))
-        for room in range(3):
-            assert not torch.allclose(
-                walk.turned(latents, numbers, there)[room], latents[room], atol=1e-1
-            )
+    assert not torch.allclose(walk.turned(latents, numbers, turned), latents, atol=1e-1)
 
 
 def test_friction_stops_who_lets_go_and_reach_who_goes_on(walk):
@@ -275,7 +253,6 @@ def test_one_pass_is_the_cache():
     [
         {"names": ("x", "y", "yaw", "vx", "vy", "floor")}, {"push": (1.0,)}, {"half_x": ()}, {"half_y": (1.0,)},
         {"round": (1.0,)}, {"round": (0, 0, 2, 0)}, {"round": (-1, 0, 0, 0)},
-        {"depth": (1.0,)}, {"depth": (-1.0, 16.0)}, {"depth": (68.0, -16.0)},
         {"view": (0.0,)}, {"view": (0.0, 1.5)}, {"view": (-7.0, 0.5)},
         {"half_x": (1.0, 0.0, 1.0, 1.0)}, {"grid": (1, 14, 16)}, {"grid": (256, 256, 2)}, {"speed": (1.0,)},
         {"fov": (0,)}, {"fov": (180,)}, {"unit": (0,)}, {"half_x": (1e-50,) * 4},

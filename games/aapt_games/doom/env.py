@@ -72,7 +72,7 @@ def walked() -> dict[str, Any]:
         "settings": {
             "push": (25 / 32, 24 / 32), "friction": (0.90625,), "turn": TURNED, "fov": (90.0,), "unit": (200.0,),
             "grid": (32, 12, 14), "half_x": wide, "half_y": deep,
-            "view": (-0.16, 0.5), "depth": (68.3, 16.0), "round": tuple(ARENA * (room == "arena") for room in BOXES),
+            "view": (-0.16, 0.5), "round": tuple(ARENA * (room == "arena") for room in BOXES),
         },
     }  # fmt: skip
 
