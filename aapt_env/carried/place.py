@@ -101,15 +101,20 @@ class Place(Numbers):
         along = (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
         heading, elevation = (rays[0] / along, rays[1] / along), (along, rays[2])
         off = x * heading[1] - y * heading[0]
-        waves = [turn for period in self.PLACES for v in (x, y) for turn in around(v, period)]
-        waves += [turn for period in self.LINES for turn in around(off, period)]
-        for angle in (heading, elevation):
-            for _ in range(2):
-                angle = angle[0].square() - angle[1].square(), 2 * angle[0] * angle[1]
-                waves += angle
-        parts = [sqrt(3) * ray for ray in rays] + [sqrt(2) * wave for wave in waves]
-        drawn = torch.cat([part.expand_as(off) for part in parts], dim=-3)
-        return torch.cat([drawn, self.felt(wide, deep, heading)], dim=-3)
+        waves = [
+            turns(torch.cat([x, y], dim=-3), self.PLACES).expand(
+                *off.shape[:-3], -1, *off.shape[-2:]
+            )
+        ]
+        waves += [turns(off, self.LINES)]
+        c, s = (torch.cat(pair, dim=-3) for pair in zip(heading, elevation, strict=True))
+        twice = []
+        for _ in range(2):
+            c, s = c.square() - s.square(), 2 * c * s
+            twice += [c, s]
+        waves += [torch.stack(twice, dim=-3).flatten(-4, -3)]
+        drawn = sqrt(3) * torch.cat(rays, dim=-3), sqrt(2) * torch.cat(waves, dim=-3)
+        return torch.cat([*drawn, self.felt(wide, deep, heading)], dim=-3)
 
     def standing(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """x, y in units of the wavelengths; cosine and sine of the heading; pitch; x, y on the learned map, -1 to 1."""
@@ -134,7 +139,7 @@ class Place(Numbers):
         return found[0].movedim(0, 1).reshape(*turn.shape[:-3], -1, *turn.shape[-2:])
 
 
-def around(value: Tensor, period: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of a value that comes round after a period."""
-    angle = 2 * pi / period * value
-    return angle.cos(), angle.sin()
+def turns(values: Tensor, periods: tuple[float, ...]) -> Tensor:
+    """Cosine and sine of values [..., n, h, w] that come round after each of the periods: [..., 2 n periods, h, w]."""
+    angles = torch.cat([2 * pi / period * values for period in periods], dim=-3)
+    return torch.stack([angles.cos(), angles.sin()], dim=-3).flatten(-4, -3)

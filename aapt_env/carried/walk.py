@@ -117,34 +117,51 @@ class Walk(Place):
     def expected(self, numbers: Tensor, controls: Tensor) -> Tensor:
         """After the k frames of the controls, if nothing stands in the way but the outer walls, within reach."""
         x, y, yaw, vx, vy, room = self.decode(numbers).unbind(-1)
-        wide, deep = self.halves(room)
-        radius = self.of(room, self.circles)
-        for keys in controls.to(numbers).unbind(-2):
-            ahead, back, left, right, turn_left, turn_right = (keys[..., i] for i in self.keys)
-            turn = turn_right - turn_left
-            yaw = yaw + self.turn[1] * turn.clamp(min=0) + self.turn[0] * turn.clamp(max=0)
-            c, s = yaw.cos(), yaw.sin()
-            along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
-            vx, vy = vx + along * c - across * s, vy + along * s + across * c
-            x, y, vx, vy = self.stopped(x + vx / wide, y + vy / deep, vx, vy, radius)
-            vx, vy = self.inside(vx * self.friction, 3), self.inside(vy * self.friction, 4)
-        return self.encode(torch.stack([x, y, yaw, vx, vy, self.inside(room, 5)], dim=-1))
-
-    def stopped(
-        self, x: Tensor, y: Tensor, vx: Tensor, vy: Tensor, radius: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Place and velocity, none of it through an outer wall: what goes along the wall is kept, as Doom does it."""
-        circle, far = radius > 0, (x.square() + y.square()).clamp(min=1e-12).sqrt()
-        nx, ny, kept = x / far, y / far, torch.minimum(far, radius)
-        against = torch.where(far > radius, (vx * nx + vy * ny).clamp(min=0), 0.0)
-        bx, by = self.inside(x, 0), self.inside(y, 1)
-        none = torch.zeros_like(vx)
-        return (
-            torch.where(circle, kept * nx, bx),
-            torch.where(circle, kept * ny, by),
-            torch.where(circle, vx - against * nx, torch.where(bx == x, vx, none)),
-            torch.where(circle, vy - against * ny, torch.where(by == y, vy, none)),
+        held = controls.to(numbers).unbind(-1)
+        ahead, back, left, right, turn_left, turn_right = (held[i] for i in self.keys)  # [..., k]
+        turn = turn_right - turn_left
+        turn = self.turn[1] * turn.clamp(min=0) + self.turn[0] * turn.clamp(max=0)
+        yaws = yaw[..., None] + turn.cumsum(-1)
+        c, s = yaws.cos(), yaws.sin()
+        along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
+        pushes = torch.stack(
+            [along * c - across * s, along * s + across * c], dim=-1
+        )  # [..., k, 2]
+        place, v = torch.stack([x, y], dim=-1), torch.stack([vx, vy], dim=-1)
+        half, radius = (
+            torch.stack(self.halves(room), dim=-1),
+            self.of(room, self.circles)[..., None],
         )
+        box, fast = self.bounds(x, (0, 1)), self.bounds(x, (3, 4))
+        for push in pushes.unbind(-2):
+            v = v + push
+            place, v = self.stopped(place + v / half, v, radius, box)
+            v = (v * self.friction).clamp(*fast)
+        parts = [*place.unbind(-1), yaws[..., -1], *v.unbind(-1), self.inside(room, 5)]
+        return self.encode(torch.stack(parts, dim=-1))
+
+    @staticmethod
+    def stopped(
+        place: Tensor, v: Tensor, radius: Tensor, box: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Place and velocity [..., 2], none of it through an outer wall: a circle, where `radius` [..., 1] is, or a box.
+
+        What goes along the wall is kept, as Doom does it.
+        """
+        far = place.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+        out, inside = place / far, place.clamp(*box)
+        against = (v * out).sum(-1, keepdim=True).clamp(min=0) * (far > radius)
+        return (
+            torch.where(radius > 0, torch.minimum(far, radius) * out, inside),
+            torch.where(radius > 0, v - against * out, v * (inside == place)),
+        )
+
+    def bounds(self, like: Tensor, which: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The least and the most that two numbers of a game can be, [..., 2] each."""
+        found = [(self.middle[i], self.reach[i] * self.spread[i]) for i in which]
+        low = [torch.full_like(like, middle - most) for middle, most in found]
+        high = [torch.full_like(like, middle + most) for middle, most in found]
+        return torch.stack(low, dim=-1), torch.stack(high, dim=-1)
 
     def inside(self, value: Tensor, i: int) -> Tensor:
         """Number i of a game, no further than its reach."""
