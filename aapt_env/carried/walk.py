@@ -144,7 +144,7 @@ class Walk(Place):
     def stopped(
         place: Tensor, v: Tensor, radius: Tensor, box: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Place and velocity [..., 2], none of it through an outer wall: a circle, where `radius` [..., 1] is, or a box.
+        """Place and velocity [..., 2], none of it through an outer wall: a circle of `radius` [..., 1], or a box.
 
         What goes along the wall is kept, as Doom does it.
         """
