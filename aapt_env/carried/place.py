@@ -101,18 +101,14 @@ class Place(Numbers):
         along = (rays[0].square() + rays[1].square()).clamp(min=1e-6).sqrt()
         heading, elevation = (rays[0] / along, rays[1] / along), (along, rays[2])
         off = x * heading[1] - y * heading[0]
-        waves = [
-            turns(torch.cat([x, y], dim=-3), self.PLACES).expand(
-                *off.shape[:-3], -1, *off.shape[-2:]
-            )
-        ]
-        waves += [turns(off, self.LINES)]
+        place, lines = turns(torch.cat([x, y], dim=-3), self.PLACES), turns(off, self.LINES)
+        place = place.expand(*place.shape[:-2], *off.shape[-2:])
         c, s = (torch.cat(pair, dim=-3) for pair in zip(heading, elevation, strict=True))
         twice = []
         for _ in range(2):
             c, s = c.square() - s.square(), 2 * c * s
             twice += [c, s]
-        waves += [torch.stack(twice, dim=-3).flatten(-4, -3)]
+        waves = [place, lines, torch.stack(twice, dim=-3).flatten(-4, -3)]
         drawn = sqrt(3) * torch.cat(rays, dim=-3), sqrt(2) * torch.cat(waves, dim=-3)
         return torch.cat([*drawn, self.felt(wide, deep, heading)], dim=-3)
 

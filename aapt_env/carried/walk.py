@@ -121,23 +121,23 @@ class Walk(Place):
         ahead, back, left, right, turn_left, turn_right = (held[i] for i in self.keys)  # [..., k]
         turn = turn_right - turn_left
         turn = self.turn[1] * turn.clamp(min=0) + self.turn[0] * turn.clamp(max=0)
-        yaws = yaw[..., None] + turn.cumsum(-1)
-        c, s = yaws.cos(), yaws.sin()
+        headings = []
+        for step in turn.unbind(-1):
+            yaw = yaw + step
+            headings.append(yaw)
+        headings = torch.stack(headings, dim=-1)
+        c, s = headings.cos(), headings.sin()
         along, across = self.push[0] * (ahead - back), self.push[1] * (right - left)
-        pushes = torch.stack(
-            [along * c - across * s, along * s + across * c], dim=-1
-        )  # [..., k, 2]
+        pushes = torch.stack([along * c - across * s, along * s + across * c], dim=-1)
         place, v = torch.stack([x, y], dim=-1), torch.stack([vx, vy], dim=-1)
-        half, radius = (
-            torch.stack(self.halves(room), dim=-1),
-            self.of(room, self.circles)[..., None],
-        )
+        half, radius = torch.stack(self.halves(room), dim=-1), self.of(room, self.circles)
+        radius = radius[..., None]
         box, fast = self.bounds(x, (0, 1)), self.bounds(x, (3, 4))
         for push in pushes.unbind(-2):
             v = v + push
             place, v = self.stopped(place + v / half, v, radius, box)
             v = (v * self.friction).clamp(*fast)
-        parts = [*place.unbind(-1), yaws[..., -1], *v.unbind(-1), self.inside(room, 5)]
+        parts = [*place.unbind(-1), yaw, *v.unbind(-1), self.inside(room, 5)]
         return self.encode(torch.stack(parts, dim=-1))
 
     @staticmethod
