@@ -168,4 +168,12 @@ def _own(env: gym.Env) -> Callable | None:
     if entry is not None:
         return load_entry(entry)
     carried = game.policy() if hasattr(game, "spec_world") and hasattr(game, "policy") else None
-    return None if carried is None else lambda seed: carried
+    if carried is None:
+        return None
+
+    def begun(seed: int) -> Callable:
+        """The world's player in a new episode."""
+        carried.begin(seed)
+        return carried
+
+    return begun

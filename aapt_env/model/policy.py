@@ -42,11 +42,20 @@ class Policy(nn.Module):
         return F.mse_loss(out.tanh(), rows)
 
     @torch.no_grad()
-    def act(self, frames: np.ndarray) -> np.ndarray | int:
-        """uint8 [n, H, W, 3], n = k or (at reset) 1 -> the likeliest control."""
+    def judged(self, frames: np.ndarray) -> Tensor:
+        """uint8 [n, H, W, 3], n = k or (at reset) 1 -> [size], as `forward`, float32 on the CPU."""
         frames = frames if len(frames) == self.k else np.repeat(frames[-1:], self.k, axis=0)
         device = self.press.weight.device
-        out = self(torch.from_numpy(np.ascontiguousarray(frames))[None].to(device))[0].float().cpu()
+        return (
+            self(torch.from_numpy(np.ascontiguousarray(frames))[None].to(device))[0].float().cpu()
+        )
+
+    def act(self, frames: np.ndarray) -> np.ndarray | int:
+        """uint8 [n, H, W, 3], n = k or (at reset) 1 -> the likeliest control."""
+        return self.likeliest(self.judged(frames))
+
+    def likeliest(self, out: Tensor) -> np.ndarray | int:
+        """The control of `judged`; of keys those that are held more often than not."""
         if self.control.space == "Discrete":
             return int(out.argmax())
         if self.control.space == "MultiBinary":
@@ -55,11 +64,39 @@ class Policy(nn.Module):
 
 
 class Player:
-    """A policy as players and recorders want it: (observation, info) -> action."""
+    """A policy as players and recorders want it: (observation, info) -> action. The same seed, the same player.
 
-    def __init__(self, policy: Policy):
+    The likeliest control; but who explores holds each single key less than half of the time, and then the likeliest
+    would be to stand still for ever. So where no key has been likely for `PATIENCE` steps, and yet it is likelier that
+    some are held than that none is, keys are drawn as often as they were held, for `HOLD` steps.
+    """
+
+    PATIENCE = 8
+    HOLD = 4
+
+    def __init__(self, policy: Policy, seed: int = 0):
         self.policy = policy
+        self.begin(seed)
+
+    def begin(self, seed: int) -> None:
+        """A new episode."""
+        self.rng, self.idle = np.random.default_rng(seed), 0
+        self.drawn: np.ndarray | None = None
+        self.left = 0  # steps that what was drawn is held
 
     def __call__(self, observation: np.ndarray, info: dict) -> np.ndarray | int:
-        """The likeliest control after the frames in `info["frames"]`."""
-        return self.policy.act(info["frames"])
+        """The control after the frames in `info["frames"]`."""
+        out = self.policy.judged(info["frames"])
+        likeliest = self.policy.likeliest(out)
+        if self.policy.control.space != "MultiBinary" or np.any(likeliest):
+            self.idle = self.left = 0
+            return likeliest
+        self.idle += 1
+        held = out.sigmoid().numpy()
+        if self.idle <= self.PATIENCE or np.prod(1 - held) >= 0.5:
+            return likeliest
+        if not self.left or self.drawn is None:
+            self.drawn = (self.rng.random(len(held)) < held).astype(np.int8)
+            self.left = self.HOLD
+        self.left -= 1
+        return self.drawn.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from aapt_env import games, keymap, paths
 from aapt_env.fast import AUTO, Fast
+from aapt_env.model.policy import Player
 from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Driver, Setup
@@ -107,11 +107,12 @@ class GameDriver:
 class WorldPolicy:
     """The player that a checkpoint carries: it sees frames only, so it drives the dream."""
 
-    def __init__(self, player: Callable[[np.ndarray, dict], Any]):
+    def __init__(self, player: Player):
         self.player = player  # (observation, info) -> action
 
     def begin(self, seed: int) -> None:
-        """Nothing to do: it acts on what it sees."""
+        """A new episode."""
+        self.player.begin(seed)
 
     def __call__(self, obs: np.ndarray, info: dict) -> Any:
         """The action for the next latent."""
