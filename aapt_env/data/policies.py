@@ -173,7 +173,8 @@ def _own(env: gym.Env) -> Callable | None:
 
     def begun(seed: int) -> Callable:
         """The world's player in a new episode."""
-        carried.begin(seed)
+        if hasattr(carried, "begin"):
+            carried.begin(seed)
         return carried
 
     return begun

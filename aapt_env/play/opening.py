@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import gymnasium as gym
@@ -13,11 +13,13 @@ import numpy as np
 
 from aapt_env import games, keymap, paths
 from aapt_env.fast import AUTO, Fast
-from aapt_env.model.policy import Player
 from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Driver, Setup
 from aapt_env.spec import ControlSpec, WorldSpec
+
+if TYPE_CHECKING:  # a window opens before torch
+    from aapt_env.model.policy import Player
 
 
 @dataclass(frozen=True, kw_only=True)
