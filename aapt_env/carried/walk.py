@@ -158,15 +158,20 @@ class Walk(Place):
 
     def bounds(self, like: Tensor, which: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """The least and the most that two numbers of a game can be, [..., 2] each."""
-        found = [(self.middle[i], self.reach[i] * self.spread[i]) for i in which]
-        low = [torch.full_like(like, middle - most) for middle, most in found]
-        high = [torch.full_like(like, middle + most) for middle, most in found]
-        return torch.stack(low, dim=-1), torch.stack(high, dim=-1)
+        low, high = (
+            torch.stack([torch.full_like(like, v) for v in row], dim=-1)
+            for row in zip(*map(self.limits, which), strict=True)
+        )
+        return low, high
+
+    def limits(self, i: int) -> tuple[float, float]:
+        """The least and the most that number i of a game can be, by its reach."""
+        most = self.reach[i] * self.spread[i]
+        return self.middle[i] - most, self.middle[i] + most
 
     def inside(self, value: Tensor, i: int) -> Tensor:
         """Number i of a game, no further than its reach."""
-        most = self.reach[i] * self.spread[i]
-        return value.clamp(self.middle[i] - most, self.middle[i] + most)
+        return value.clamp(*self.limits(i))
 
     def turned(self, latents: Tensor, before: Tensor, expected: Tensor) -> Tensor:
         """Latents as the view shows them once the heading is what is expected; what comes into view is the edge.
