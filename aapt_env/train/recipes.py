@@ -55,6 +55,8 @@ class Recipe:
         0.25  # of latents of unit variance, from one to the next: a game at four frames per latent
     )
     carry: bool = False  # whether the dream carries the numbers that the game tells of itself
+    refine: int = 0  # blocks of convolutions behind the trunk
+    breadth: int = 128  # their width
     autoencode: Autoencode
     diffusion: Diffusion
     consistency: Consistency
@@ -104,7 +106,7 @@ class Recipe:
         spec = replace(spec, carried=spec.carried if self.carry else None)
         spec, trunk = sizes.fit(
             spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
-            change=self.change,
+            change=self.change, refine=self.refine, breadth=self.breadth,
         )  # fmt: skip
         return spec, trunk, coder
 
