@@ -194,10 +194,8 @@ def build(
         trunk = strict(TrunkConfig, config.trunk, "trunk")
         coder = strict(VAEConfig, config.vae, "vae")
         sizes.check(spec, trunk, coder)
-        if trunk.depth + trunk.refine > len(tensors[WEIGHTS[0]]):
-            raise ValueError(
-                f"trunk: {trunk.depth} and {trunk.refine} blocks, more than {WEIGHTS[0]} has tensors"
-            )
+        if trunk.depth > len(tensors[WEIGHTS[0]]):
+            raise ValueError(f"trunk: {trunk.depth} blocks, more than {WEIGHTS[0]} has tensors")
         if trunk.window > LONGEST:
             raise ValueError(
                 f"trunk: a window of {trunk.window} latents; expected at most {LONGEST}"

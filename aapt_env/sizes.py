@@ -21,7 +21,7 @@ def fit(spec: WorldSpec, coder: VAEConfig, **trunk: float) -> tuple[WorldSpec, T
     Args:
         spec: of the world; its channels and stride do not matter.
         coder: the VAE's sizes.
-        trunk: patch, dim, depth, heads, window, change, refine and breadth of the generator.
+        trunk: patch, dim, depth, heads, window and change of the generator.
     """
     spec = replace(spec, channels=coder.channels, stride=coder.stride)
     channels, rows, columns = spec.latent_shape
@@ -77,7 +77,6 @@ def room_for(config: Named, generator: dict[str, Tensor], vae: dict[str, Tensor]
     except (ValueError, TypeError, AttributeError):
         return False  # building says what is wrong
     blocks = 12 * trunk.depth * trunk.dim**2 + inputs * trunk.dim
-    blocks += 18 * trunk.refine * trunk.breadth**2
     convolutions = 18 * sum(width**2 for width in (*coder.encoder, *coder.decoder))
     pixels = 3 * coder.patch**2 * coder.k
     ends = 9 * (pixels * coder.decoder[0] + coder.channels * coder.decoder[-1])

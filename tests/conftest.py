@@ -59,9 +59,7 @@ def make_checkpoint(tiny_spec):
     def make(folder, space="MultiBinary", k=4, seed=0):
         spec = tiny_spec(space, k)
         torch.manual_seed(seed)
-        sizes = TrunkConfig(
-            channels=4, dim=32, depth=2, heads=2, window=3, scenes=(2, 2), refine=1, breadth=8
-        )
+        sizes = TrunkConfig(channels=4, dim=32, depth=2, heads=2, window=3, scenes=(2, 2))
         generator = Generator(sizes, spec.control)
         for p in generator.parameters():
             torch.nn.init.normal_(p, std=0.2)

@@ -6,12 +6,10 @@ AAPT v2, section 2.2; heads after APT, arXiv 2501.08316.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aapt_env.model.generator import Generator
-from aapt_env.model.refine import refinement
-from aapt_env.model.trunk import Features, Trunk, TrunkConfig
+from aapt_env.model.trunk import Trunk, TrunkConfig
 from aapt_env.spec import ControlSpec
 
 HEADS = ("latent", "video")
@@ -38,7 +36,7 @@ class Critic(nn.Module):
 
     Position i reads `[latent_i | latent_{i-1} | control_i]`. The "latent" head is the paper's: the trunk is causal and
     each latent gets a logit that ignores the future. For the "video" head the trunk runs without the causal mask and
-    the clip gets one logit (AAD-1, arXiv 2606.03972). Where `config.refine` asks for them, convolutions have a say too.
+    the clip gets one logit (AAD-1, arXiv 2606.03972).
     """
 
     def __init__(
@@ -52,17 +50,10 @@ class Critic(nn.Module):
         depth = config.depth
         self.taps = tuple(sorted({depth // 2 - 1, 3 * depth // 4 - 1, depth - 1} - {-1}))
         self.heads = nn.ModuleDict({h: LogitHead(config.dim, len(self.taps)) for h in heads})
-        self.refine = refinement(self.trunk, 1)
 
     def start_from(self, generator: Generator) -> None:
         """Begin from the diffusion weights, not the consistency weights (AAPT v2, section 2.2)."""
         self.trunk.load_state_dict(generator.trunk.state_dict())
-        if self.refine is not None and generator.refine is not None:
-            begun = generator.refine.state_dict().items()
-            self.refine.load_state_dict(
-                {name: value for name, value in begun if not name.startswith("leave.")},
-                strict=False,
-            )
 
     def forward(
         self, latents: Tensor, controls: Tensor, scene: Tensor, t: Tensor
@@ -78,22 +69,14 @@ class Critic(nn.Module):
         Returns:
             {"latent": [B, T], "video": [B, 1]}, of the heads there are.
         """
-        length, before = controls.shape[1], latents[:, :-1]
-        previous, _ = self.trunk.expected(before, controls)
+        length = controls.shape[1]
+        previous, _ = self.trunk.expected(latents[:, :-1], controls)
         time = t[:, None].expand(-1, length)
         logits = {}
         for name, head in self.heads.items():
             seen = self.trunk.clip(scene, length, causal=name == "latent")
-            made = self.trunk(latents[:, 1:], previous, controls, time, seen, self.taps)
-            taps, own = made.taps, self.cells(made, before)
+            _, _, taps = self.trunk(latents[:, 1:], previous, controls, time, seen, self.taps)
             if name == "video":
-                taps, own = [x.flatten(1, 2)[:, None] for x in taps], own.mean(1, keepdim=True)
-            logits[name] = head(taps) + own
+                taps = [x.flatten(1, 2)[:, None] for x in taps]
+            logits[name] = head(taps)
         return logits
-
-    def cells(self, made: Features, before: Tensor) -> Tensor:
-        """What convolutions add to each latent's logit [B, T], the mean of what they say of its cells; 0 of none."""
-        if self.refine is None:
-            return made.tokens.new_zeros(made.tokens.shape[:2])
-        tokens = F.layer_norm(made.tokens, made.tokens.shape[-1:])
-        return self.refine(made.cells, before, tokens).float().mean((2, 3, 4))

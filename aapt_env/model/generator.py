@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from aapt_env.model.refine import lay, refinement
 from aapt_env.model.trunk import Trunk, TrunkConfig, modulate
 from aapt_env.spec import ControlSpec
 
@@ -17,8 +16,6 @@ SURE = (
 
 class Generator(nn.Module):
     """Trunk and a linear head that gives the velocity v = noise - latent, as what it adds to a guess.
-
-    Behind it, where `config.refine` asks for them, convolutions that correct the picture cell by cell.
 
     The guess knows that the next latent is the last one and a step; without it the network has to cancel the noise and
     to copy the last latent through its norms, which it does badly enough that a dream standing still dissolves.
@@ -32,7 +29,6 @@ class Generator(nn.Module):
         self.leave = nn.Linear(config.dim, config.channels * config.patch**2)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        self.refine = refinement(self.trunk, config.channels - config.carries)
 
     def forward(
         self,
@@ -51,20 +47,14 @@ class Generator(nn.Module):
         Returns:
             [B, T, C, h, w] in the dtype of x.
         """
-        before = previous
         previous, room = self.trunk.expected(previous, controls)
-        made = self.trunk(x, previous, controls, t, seen)
+        tokens, condition, _ = self.trunk(x, previous, controls, t, seen)
         if features is not None:
-            features.append(made.tokens)
-        shift, scale = self.adjust(made.condition)[:, :, None].chunk(2, dim=-1)
-        tokens = modulate(made.tokens, shift, scale).to(self.leave.weight.dtype)
-        out = self.leave(tokens)
+            features.append(tokens)
+        shift, scale = self.adjust(condition)[:, :, None].chunk(2, dim=-1)
+        out = self.leave(modulate(tokens, shift, scale).to(self.leave.weight.dtype))
         out = out if room is None else self.within(out, room)
-        v = self.velocity(out, x, previous, t)
-        if self.refine is None:
-            return v
-        more = self.refine(made.cells, before, tokens).to(v)
-        return v + F.pad(more, (0, 0, 0, 0, 0, self.config.carries))  # numbers are not corrected
+        return self.velocity(out, x, previous, t)
 
     def parallel(
         self, x: Tensor, previous: Tensor, controls: Tensor, t: Tensor, scene: Tensor
@@ -95,6 +85,12 @@ class Generator(nn.Module):
         change = self.leave.weight.new_full((c.channels, 1, 1), c.change, dtype=torch.float32)
         change[-c.carries :] = SURE
         return change
+
+
+def lay(out: Tensor, rows: int, patch: int) -> Tensor:
+    """Tokens of patches [B, T, N, C * patch**2] -> cells [B, T, C, h, w] with h = `rows`."""
+    h, p = rows // patch, patch
+    return rearrange(out, "b t (h w) (c p q) -> b t c (h p) (w q)", h=h, p=p, q=p)
 
 
 def guess(x: Tensor, previous: Tensor, t: Tensor, change: float | Tensor) -> Tensor:

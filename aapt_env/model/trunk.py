@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,8 +33,6 @@ class TrunkConfig:
     scenes: tuple[int, ...] = ()  # values per scene attribute; one scene token each
     change: float = 0.0  # mean square from one latent to the next that the generator's guess expects; 0: it has none
     carried: CarriedSpec | None = None  # what the last channels are, where they are no picture
-    refine: int = 0  # residual blocks of convolutions behind the generator's trunk; 0: none
-    breadth: int = 128  # their width
 
     def __post_init__(self):
         object.__setattr__(self, "scenes", tuple(self.scenes))
@@ -43,11 +40,9 @@ class TrunkConfig:
             object.__setattr__(self, "carried", strict(CarriedSpec, self.carried, "carried"))
         sizes = {
             n: getattr(self, n)
-            for n in ("channels", "rows", "columns", "patch", "dim", "depth", "heads", "window", "breadth")
-        }  # fmt: skip
+            for n in ("channels", "rows", "columns", "patch", "dim", "depth", "heads", "window")
+        }
         wrong = {n: v for n, v in sizes.items() if type(v) is not int or v < 1}
-        if type(self.refine) is not int or self.refine < 0:
-            raise ValueError(f"refine {self.refine!r}; expected a whole number >= 0")
         if wrong or not all(type(v) is int and v > 0 for v in self.scenes):
             raise ValueError(f"sizes {wrong or self.scenes}; expected whole numbers >= 1")
         if (
@@ -165,15 +160,6 @@ def wave(t: Tensor, size: int = 128) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
-class Features(NamedTuple):
-    """What a pass of the trunk gives."""
-
-    tokens: Tensor  # [B, T, N, D]
-    condition: Tensor  # [B, T, D], of controls and time
-    taps: list[Tensor]  # tokens behind some blocks
-    cells: Tensor  # [B, T, given, h, w], all that was read
-
-
 class Trunk(nn.Module):
     """Tokens of latents in, features out.
 
@@ -190,8 +176,8 @@ class Trunk(nn.Module):
         if config.carried is not None:
             self.carrier = carried.carrier(config.carried, control, (config.rows, config.columns))
         where = self.carrier.map_channels if self.carrier is not None else 0
-        self.given = 2 * config.channels + self.control.map_channels + where  # numbers of each cell
-        self.enter = nn.Linear(self.given * config.patch**2, dim)
+        channels = 2 * config.channels + self.control.map_channels + where
+        self.enter = nn.Linear(channels * config.patch**2, dim)
         self.time = nn.Sequential(nn.Linear(128, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.modulation = nn.Linear(dim, 6 * dim)
         self.scene_table = nn.Embedding(sum(config.scenes), dim) if config.scenes else None
@@ -252,7 +238,7 @@ class Trunk(nn.Module):
         t: Tensor,
         seen,
         taps: tuple[int, ...] = (),
-    ) -> Features:
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """One pass.
 
         Args:
@@ -264,14 +250,16 @@ class Trunk(nn.Module):
             taps: blocks after which features are also wanted.
 
         Returns:
-            The features behind the last block and at the taps, the condition and the cells.
+            features [B, T, N, D], condition [B, T, D], features at the taps.
         """
         vector, maps = self.control(controls)
         check_maps(maps, self.control.map_channels, (self.config.rows, self.config.columns))
         inputs = [x, previous, maps, self.where(previous)]
-        cells = torch.cat([each for each in inputs if each is not None], dim=2)
+        inputs = [each for each in inputs if each is not None]
         p = self.config.patch
-        patches = rearrange(cells, "b t c (h p) (w q) -> b t (h w) (c p q)", p=p, q=p)
+        patches = rearrange(
+            torch.cat(inputs, dim=2), "b t c (h p) (w q) -> b t (h w) (c p q)", p=p, q=p
+        )
         tokens = self.enter(patches.to(self.enter.weight.dtype))
         tokens = tokens.to(torch.promote_types(tokens.dtype, torch.float32))  # the residual stream
         condition = self.time(wave(t).to(self.enter.weight.dtype))
@@ -282,4 +270,4 @@ class Trunk(nn.Module):
             tokens = block(tokens, modulation, seen)
             if i in taps:
                 tapped.append(tokens)
-        return Features(tokens, condition, tapped, cells)
+        return tokens, condition, tapped

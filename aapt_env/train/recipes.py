@@ -55,8 +55,6 @@ class Recipe:
         0.25  # of latents of unit variance, from one to the next: a game at four frames per latent
     )
     carry: bool = False  # whether the dream carries the numbers that the game tells of itself
-    refine: int = 0  # blocks of convolutions behind the trunk
-    breadth: int = 128  # their width
     autoencode: Autoencode
     diffusion: Diffusion
     consistency: Consistency
@@ -106,7 +104,7 @@ class Recipe:
         spec = replace(spec, carried=spec.carried if self.carry else None)
         spec, trunk = sizes.fit(
             spec, coder, patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads, window=self.window,
-            change=self.change, refine=self.refine, breadth=self.breadth,
+            change=self.change,
         )  # fmt: skip
         return spec, trunk, coder
 

@@ -20,7 +20,6 @@ from aapt_env.model.critic import Critic
 from aapt_env.model.generator import Generator
 from aapt_env.model.outcome import OutcomeHead
 from aapt_env.model.policy import Policy
-from aapt_env.model.refine import added
 from aapt_env.model.vae import VAE, VAEConfig
 from aapt_env.tensors import put
 from aapt_env.train import loop, pilot, state
@@ -101,20 +100,15 @@ class Training:
         return made
 
     def take_generator(self, made: Generator) -> bool:
-        """Give `made` the weights of the world to begin with; False where they are of other sizes.
-
-        A longer memory has no weights of its own, and convolutions that are new begin at nothing.
-        """
+        """Give `made` the weights of the world to begin with; False where they are of other sizes."""
         assert self.origin is not None
-        theirs, mine = checkpoint.read(self.origin).generator, made.config
-        sizes, begun = replace(theirs.config, window=mine.window), added(theirs.state_dict(), made)
-        if not sizes.refine:
-            sizes = replace(sizes, refine=mine.refine, breadth=mine.breadth)
-        shapes, wanted = ({n: v.shape for n, v in w.items()} for w in (begun, made.state_dict()))
-        if sizes != mine or shapes != wanted:
-            return False
-        made.load_state_dict(begun)
-        return True
+        theirs = checkpoint.read(self.origin).generator
+        shapes, wanted = ({n: v.shape for n, v in g.state_dict().items()} for g in (theirs, made))
+        alike = replace(theirs.config, window=made.config.window) == made.config
+        if alike and shapes == wanted:  # a longer memory has no weights of its own
+            made.load_state_dict(theirs.state_dict())
+            return True
+        return False
 
     def generator(self, stage: str | None = None, name: str = "ema") -> Generator:
         """A new generator, or a trained stage's weights."""
@@ -281,13 +275,12 @@ class Training:
                 f"the generator in {self.origin} is of other sizes than recipe {self.recipe.name!r} wants: "
                 "begin with its stage diffusion, or choose a recipe of its sizes"
             )
-        critic.start_from(generator)
         if not path.is_file():
+            critic.start_from(generator)
             return generator
         try:
             with safe_open(path, framework="pt") as file:
-                begun = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            put(critic, added(begun, critic), str(path))
+                put(critic, {key: file.get_tensor(key) for key in file.keys()}, str(path))  # noqa: SIM118
         except (SafetensorError, ValueError) as error:
             raise ValueError(
                 f"{path} does not fit a critic with heads {self.recipe.adversarial.heads}, or is damaged: "

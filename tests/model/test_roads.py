@@ -14,9 +14,8 @@ from aapt_env.spec import ControlSpec
 
 CONTROL = ControlSpec(space="MultiBinary", size=4)
 CONFIG = TrunkConfig(
-    channels=4, rows=4, columns=4, dim=32, depth=3, heads=2, window=3, scenes=(3, 2), change=0.25,
-    refine=1, breadth=8,
-)  # fmt: skip
+    channels=4, rows=4, columns=4, dim=32, depth=3, heads=2, window=3, scenes=(3, 2), change=0.25
+)
 
 
 def generator(config=CONFIG, seed=0):

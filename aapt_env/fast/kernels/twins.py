@@ -8,8 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from aapt_env.model.cache import RingCache
-from aapt_env.model.generator import guess
-from aapt_env.model.refine import lay
+from aapt_env.model.generator import guess, lay
 from aapt_env.model.rollout import noise_at as noise
 from aapt_env.model.rope import rotate
 from aapt_env.model.trunk import attend, modulate, rms
