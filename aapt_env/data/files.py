@@ -113,13 +113,15 @@ def sweep(root: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process goes on; one that has ended and whose end nobody has asked for yet does not."""
     try:
         os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    except OSError:
+    except OSError:  # another user's, or a system without /proc
         return True
-    return True
+    return state not in ("Z", "X")
 
 
 def forget(path: Path) -> None:

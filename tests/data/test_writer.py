@@ -1,6 +1,10 @@
 import dataclasses
 import errno
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,3 +114,19 @@ def test_leftovers_of_dead_writers_are_swept(tmp_path, spec, episode):
     dead.touch(), alive.touch()
     EpisodeWriter(tmp_path, spec)
     assert alive.exists() and not dead.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_what_a_writer_left_that_has_ended_is_swept_though_nobody_asked_for_its_end(tmp_path):
+    """In a container nobody may ask for the end of orphans for a while, and signals still reach them."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])  # it is not waited for
+    stat = Path(f"/proc/{ended.pid}/stat")
+    until = time.monotonic() + 30
+    while ") Z " not in stat.read_text() and time.monotonic() < until:
+        time.sleep(0.01)
+    left, mine = (tmp_path / f".a.parquet.{pid}.tmp" for pid in (ended.pid, os.getpid()))
+    for path in (left, mine):
+        path.write_bytes(b"half")
+    files.sweep(tmp_path)
+    assert mine.exists() and not left.exists()
+    ended.wait()
