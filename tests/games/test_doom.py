@@ -108,6 +108,22 @@ def test_rewards_are_kills_health_and_ammo(doom):
     assert len(cells) > 1 or info["kills"] > first["kills"]
 
 
+def test_the_eye_stays_level_while_its_owner_walks():
+    """Doom's bob moves it by a fifth of its height, at a phase that one frame does not tell."""
+    vizdoom = pytest.importorskip("vizdoom")
+    env = games.make_game("doom", 64, 64)
+    _, info = env.reset(seed=1, options={"scene": {"room": "garden"}})
+    ahead = np.eye(7, dtype=np.int8)[env.control_names.index("forward")]
+    fast, eyes = 0.0, set()
+    for _ in range(20):
+        _, _, over, _, info = env.step(ahead)
+        fast = max(fast, np.hypot(info["vx"], info["vy"]))
+        eyes.add(env.unwrapped._doom.get_game_variable(vizdoom.GameVariable.CAMERA_POSITION_Z))
+    env.close()
+    assert not over and fast > 2
+    assert eyes == {41.0}
+
+
 def test_a_game_that_was_closed_says_so_and_a_fist_has_no_bullets():
     pytest.importorskip("vizdoom")
     env = games.make_game("doom", 64, 64)

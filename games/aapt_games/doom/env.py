@@ -304,5 +304,6 @@ def _doom(vizdoom: Any, pixels: int, scenario: str | None, settings: Path) -> An
     game.set_doom_skill(SKILL)
     game.set_episode_timeout(0)
     game.set_doom_map(MAPS[0])
+    game.add_game_args("+movebob 0")  # where in a stride the eye is, up or down, no frame tells
     game.init()
     return game
