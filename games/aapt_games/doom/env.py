@@ -87,7 +87,8 @@ class DoomEnv(Game):
     `MultiBinary(7)`: turn left, turn right, forward, back, step left, step right, fire.
 
     ### Observation space
-    `Box(0, 255, (height, width, 3), uint8)`: the whole screen with its status bar, 35 frames per second.
+    `Box(0, 255, (height, width, 3), uint8)`: the whole screen with its status bar, 35 frames per second. The eye stays
+    level: Doom's bob (`movebob`) is off.
 
     ### Reward
     1 for a kill, 0.01 per point of health and 0.005 per bullet; as much is lost with them. They are in `info` too.
