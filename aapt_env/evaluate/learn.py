@@ -213,7 +213,11 @@ def examine(observer: Observer, held: Recorded) -> dict[str, float]:
 def new_observer(spec: WorldSpec, config: Learn) -> Observer:
     """An untrained observer of a world, blind to the pixels that display the control."""
     scenes = tuple(len(values) for values in spec.scenes.values())
-    sizes = dict(height=spec.height, width=spec.width, k=spec.k, scenes=scenes) | config.sizes
+    around = 4 // spec.k  # latents: four frames, in which a control has shown
+    sizes = dict(
+        height=spec.height, width=spec.width, k=spec.k, before=around, after=around, scenes=scenes
+    )
+    sizes |= config.sizes
     observer = Observer(ObserverConfig(**sizes), spec.control)
     observer.mask.copy_(torch.from_numpy(control_mask(spec)))
     return observer
