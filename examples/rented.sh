@@ -13,7 +13,7 @@
 # of the same sizes and few steps, and SIZE in pixels. All it calls are commands that can be run alone.
 #
 #   RECIPE=doom_rooms:rooms WARM=doom_rooms:warm SIZE=64 MINUTES=7 FRAMES=200000 \
-#     RECORD="--max-seconds 24 --policy scripted+scripted+elsewhere" examples/rented.sh doom - OUT
+#     RECORD="--k 2 --max-seconds 24 --policy scripted+scripted+elsewhere" examples/rented.sh doom - OUT
 # shellcheck disable=SC2086  # words
 set -eu
 game=$1 world=$2 out=$3 here=$(dirname "$0") cores=$(nproc)
