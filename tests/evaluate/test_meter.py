@@ -10,7 +10,7 @@ import torch
 
 from aapt_env import checkpoint
 from aapt_env.evaluate import meter
-from aapt_env.evaluate.learn import learn, soften
+from aapt_env.evaluate.learn import Learn, learn, new_observer, soften
 from aapt_env.evaluate.run import Eval, find_meter
 from aapt_env.evaluate.sanity import tear
 from aapt_env.games import make_held
@@ -28,6 +28,12 @@ def loaded(taught):
 
 def clip(seed, frames=25):
     return np.random.default_rng(seed).integers(0, 256, (1, frames, 64, 64, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("k", (1, 2, 4))
+def test_it_sees_four_frames_on_either_side_whatever_a_latent_has(k, tiny_spec):
+    c = new_observer(tiny_spec(k=k), Learn()).config
+    assert (c.before * k, c.after * k, c.span) == (4, 4, 9 + k)
 
 
 def test_it_reads_controls_of_frames_it_never_saw(loaded, sliding, random_rows):
