@@ -127,7 +127,7 @@ class OutcomeStage(Stage):
         yield reward + self.config.stress * end, {"reward": reward.detach(), "end": end.detach()}
 
     def finish(self) -> None:
-        """Choose the probability from which a dream ends: the best F1 over all recorded episodes."""
+        """Choose the probability from which a dream ends, over all recorded episodes."""
         parts = [self.sample(clips, "threshold") for clips in (self.train, self.held)]
         _, _, end, ended, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
         self.head.threshold.fill_(best_threshold(end, ended, weight))
@@ -194,12 +194,16 @@ def counts(said: np.ndarray, were: np.ndarray, weight: np.ndarray) -> tuple[floa
 
 
 def best_threshold(end: np.ndarray, ended: np.ndarray, weight: np.ndarray) -> float:
-    """The probability with the highest F1; 0.5 where nothing ended."""
+    """The probability with the highest F1 of those whose alarms are right at least every other time; 0.5 where none is.
+
+    Whoever plays has a dream taken away by a false alarm, and does not miss an ending that is not foretold.
+    """
     order = np.argsort(-end, axis=None)
+    said = np.cumsum(weight.ravel()[order])
     hits = np.cumsum((ended * weight).ravel()[order])
-    if not hits[-1]:
+    trusted = (hits > 0) & (2 * hits >= said)
+    if not trusted.any():
         return 0.5
-    f1 = 2 * hits / (np.cumsum(weight.ravel()[order]) + hits[-1])
-    best = int(f1.argmax())
+    best = int(np.where(trusted, 2 * hits / (said + hits[-1]), -1.0).argmax())
     ranked = end.ravel()[order]
     return float((ranked[best] + ranked[min(best + 1, len(ranked) - 1)]) / 2)

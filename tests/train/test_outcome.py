@@ -216,6 +216,15 @@ def test_the_threshold_parts_what_can_be_parted():
     assert best_threshold(end, np.zeros(5), np.ones(5)) == 0.5
 
 
+def test_a_dream_does_not_end_by_alarms_that_are_mostly_false():
+    """The best F1 alone takes the first three, five alarms of nine false; of a head mostly wrong nothing is taken."""
+    end, weight = np.array([0.9, 0.4, 0.3, 0.2, 0.1]), np.array([1.0, 5, 3, 9, 9])
+    ended = np.array([1, 0, 1, 0, 0])
+    chosen = best_threshold(end, ended, weight)
+    assert 0.4 < chosen < 0.9
+    assert best_threshold(end[1:], np.array([0, 1, 0, 0]), weight[1:]) == 0.5
+
+
 def test_a_trained_run_has_a_world_that_pays(trained):
     """The head reads rewards in the step's own pass, in the Env and in the vector env alike."""
     assert (trained / "outcome" / "calibration.json").is_file()
