@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
@@ -43,18 +43,22 @@ def parse_seconds(text: str) -> float:
     return total
 
 
-def parse_scene(words: tuple[str, ...]) -> dict[str, str]:
-    """("time=night", "weather=rain") -> {"time": "night", "weather": "rain"}.
+Words = Annotated[tuple[tuple[str, ...], ...], UseAppendAction]  # those after each --scene
+
+
+def parse_scene(words: tuple[tuple[str, ...], ...]) -> dict[str, str]:
+    """`--scene time=night weather=rain --scene road=gravel`: {"time": "night", "weather": "rain", "road": "gravel"}.
 
     Raises:
-        ValueError: a word that is not NAME=VALUE.
+        ValueError: a word that is not NAME=VALUE, or two values for one name.
     """
-    scene = {}
-    for word in words:
+    scene: dict[str, str] = {}
+    for word in (word for after in words for word in after):
         name, equals, value = word.partition("=")
         if not (name and equals and value):
             raise ValueError(f"--scene {word!r}: expected NAME=VALUE such as time=night")
-        scene[name] = value
+        if scene.setdefault(name, value) != value:
+            raise ValueError(f"--scene {name}={scene[name]} and {word}: give one of them")
     return scene
 
 

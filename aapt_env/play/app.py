@@ -55,7 +55,7 @@ class Play:
     """Of keys and values; fp8 takes half the memory of bf16 and costs some quality."""
     seed: Annotated[int | None, unless("a new one each time; 0 without a window", "N")] = None
     """The first episode's. The same seed and keys give the same frames."""
-    scene: Annotated[tuple[str, ...], unless("any", "NAME=VALUE ...")] = ()
+    scene: Annotated[flags.Words, unless("any", "NAME=VALUE ...")] = ()
     """Fix attributes of the scene: --scene time=night weather=rain."""
     start: Annotated[str | None, unless("one of the checkpoint's, by --seed", "START")] = None
     """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""

@@ -57,8 +57,8 @@ class Record:
     """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
     latents: bool = False
     """Keep a dream's latents beside its frames."""
-    scene: Annotated[tuple[str, ...], unless("as the seed draws it", "NAME=VALUE")] = ()
-    """Only in such places, all after one flag: --scene style=villa time=day. A word that the game does not have is
+    scene: Annotated[flags.Words, unless("as the seed draws it", "NAME=VALUE ...")] = ()
+    """Only in such places: --scene style=villa time=day. A word that the game does not have is
     answered with those it has."""
 
     def run(self) -> None:

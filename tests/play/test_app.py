@@ -44,6 +44,7 @@ def counting(monkeypatch, spec):
         (["--game", "nothere", "--real"], "unknown game 'nothere'"),
         (["--checkpoint", "missing"], "no checkpoint for 'missing'"),
         (["--game-itself", "--scene", "night"], "expected NAME=VALUE"),
+        (["--game-itself", "--scene", "time=day", "--scene", "time=night"], "give one of them"),
         (["--game-itself", "--scene", "time=noon"], "expected one of day"),
         (["--game-itself", "--scene", "moon=full"], "driving has no 'moon'"),
         (["--game-itself", "--size", "20"], "expected a multiple of 8"),
@@ -157,7 +158,7 @@ def test_help_teaches_and_names_no_types(capsys):
 
 
 def test_scene_words_and_starts(spec):
-    assert flags.parse_scene(("a=b", "c=d")) == {"a": "b", "c": "d"}
+    assert flags.parse_scene((("a=b", "c=d"), ("e=f", "a=b"))) == {"a": "b", "c": "d", "e": "f"}
     with pytest.raises(ValueError, match="number of a start, or an image"):
         opening._start("nowhere.png", spec)
     assert opening._start("12", spec) == 12
