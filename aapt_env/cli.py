@@ -7,10 +7,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Annotated, Any
 
 import gymnasium as gym
@@ -26,6 +30,7 @@ from aapt_env.verbs.worlds import Games, Pull, Push, Ship
 STOPPED = {  # what to do after Ctrl-C
     "record": "; finished episodes are kept, and the same command goes on",
     "ablate": "; finished rows are kept, and the same command goes on",
+    "eval": "; finished parts are kept, and the same command goes on",
     "train": "; what was saved last is kept, and the same with --resume goes on from there",
 }
 HANDED_ON = {"play": "aapt_env.play", "eval": "aapt_env.evaluate", "bench": "aapt_env.bench"}
@@ -94,12 +99,31 @@ def _do(words: list[str]) -> int:
     return verb.run() or 0
 
 
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM stops as Ctrl-C does: what was begun is ended, a game's engine and workers too."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """`aapt`: 0 when done, 2 after a sentence on stderr, 130 when interrupted. AAPT_DEBUG=1 shows tracebacks."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = " ".join(["aapt", *words[:1]])
     try:
-        return _do(words)
+        with terminable():
+            return _do(words)
     except KeyboardInterrupt as asked:
         by = asked.args[0] if asked.args else "Ctrl-C"
         print(f"{verb}: stopped by {by}{STOPPED.get(words[0], '')}", file=sys.stderr)

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import types
@@ -264,6 +265,23 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "aapt play: stopped by Ctrl-C\n"
     assert cli.main(["record", "driving"]) == 130
     assert "finished episodes are kept, and the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
+def test_sigterm_is_heard_as_ctrl_c_is(monkeypatch, capsys):
+    """What a verb began, such as a game's engine, is ended; afterwards the signal does what it did."""
+    ended, before = [], signal.getsignal(signal.SIGTERM)
+
+    def told(name):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            ended.append(name)
+
+    monkeypatch.setattr(flags, "load", told)
+    assert cli.main(["eval", "driving"]) == 130
+    assert "aapt eval: stopped by SIGTERM; finished parts are kept" in capsys.readouterr().err
+    assert ended and signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

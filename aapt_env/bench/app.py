@@ -257,8 +257,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         asked.run(shlex.join(["aapt", "bench", *words]))
         return 0
-    except KeyboardInterrupt:
-        print("aapt bench: stopped by Ctrl-C", file=sys.stderr)
+    except KeyboardInterrupt as asked:
+        print(
+            f"aapt bench: stopped by {asked.args[0] if asked.args else 'Ctrl-C'}", file=sys.stderr
+        )
         return 130
     except (ValueError, OSError, gym.error.Error, RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError | MemoryError) and not subject.out_of_memory(error):

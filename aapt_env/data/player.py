@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import cv2
@@ -206,6 +208,7 @@ class _Here(Executor):
 
 
 _player: Player | None = None  # of this process
+GRACE = 1.0  # seconds in which a latent ends, and a game closes
 
 
 def play(index: int) -> int:
@@ -248,22 +251,24 @@ class _Workers(ProcessPoolExecutor):
 
 @contextlib.contextmanager
 def _deaf() -> Iterator[None]:
-    """Ctrl-C waits until the end; processes begun meanwhile never get it, not even while they import."""
+    """Ctrl-C and SIGTERM wait until the end; processes begun meanwhile never get a Ctrl-C, not even as they import."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    heard, handler = [], None
+    heard: list[int] = []
+    handlers = {}
     if threading.current_thread() is threading.main_thread():  # half a birth would be a traceback
-        handler = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda number, _: heard.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
-    if heard and callable(handler):
-        handler(signal.SIGINT, None)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if heard:
+        signal.raise_signal(heard[0])
 
 
 def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
@@ -275,6 +280,9 @@ def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     one_thread()
     env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
+    Finalize(
+        env, env.close, exitpriority=10
+    )  # a process of a pool ends without closing what it made
     spec, _ = read_head(Path(out))
     _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None), halted)
 
@@ -288,5 +296,12 @@ def one_thread() -> None:
 
 
 def _follow(sentinel: int) -> None:
+    """Wait for the parent's end, give the episode up, close the game, whose engine may be a process, and be gone."""
     connection.wait([sentinel])
+    if _player is not None:
+        _player.halted = lambda: True
+        time.sleep(GRACE)
+        closing = threading.Thread(target=_player.env.close, daemon=True)
+        closing.start()
+        closing.join(GRACE)
     os._exit(1)

@@ -181,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             config=(tyro.conf.FlagCreatePairsOff,),
         ).run()
         return 0
-    except KeyboardInterrupt:
-        print("aapt play: stopped by Ctrl-C", file=sys.stderr)
+    except KeyboardInterrupt as asked:
+        print(f"aapt play: stopped by {asked.args[0] if asked.args else 'Ctrl-C'}", file=sys.stderr)
         return 130
     except Exception as error:
         if os.environ.get("AAPT_DEBUG"):

@@ -1,6 +1,9 @@
 """A game whose colour is its last control: what was recorded can be read off the frames."""
 
+import os
+import subprocess
 import time
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +38,21 @@ class Colour(gym.Env):
         return obs, float(action), self.count >= self.ends, False, {}
 
 
+class Engine(Colour):
+    """Runs in a process of its own, as Doom does, which `close` ends; its pid is a file in $ENGINES."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode, pause=0.002)
+        self.engine = subprocess.Popen(
+            ["sleep", "600"], start_new_session=True, stderr=subprocess.DEVNULL
+        )
+        Path(os.environ["ENGINES"], str(self.engine.pid)).touch()
+
+    def close(self):
+        self.engine.kill()
+        self.engine.wait()
+
+
 class Stepper:
     """A policy of the user's: counts up."""
 
@@ -54,6 +72,7 @@ def always_red(seed):
 
 
 gym.register("Colour-v0", Colour)
+gym.register("Engine-v0", Engine)
 gym.register("SlowColour-v0", Colour, kwargs={"pause": 0.002})
 
 

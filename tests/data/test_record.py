@@ -126,8 +126,21 @@ sys.path.insert(0, sys.argv[2])
 from aapt_env.cli import main
 words = ["--workers", "2", "--height", "16", "--width", "24", "--max-seconds", "8"]
 if __name__ == "__main__":
-    sys.exit(main(["record", "gym:colour_game:SlowColour-v0", "--out", sys.argv[1], "--frames", "1m", *words]))
+    sys.exit(main(["record", f"gym:colour_game:{sys.argv[3]}-v0", "--out", sys.argv[1], "--frames", "1m", *words]))
 """
+
+
+def interruptible(out, game, **more):
+    """A process that records until it is told to stop."""
+    here = Path(__file__).parent
+    root = str(here.parent.parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(out), str(here), game],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, f"{root}/games"])} | more,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.mark.skipif(
@@ -136,15 +149,8 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("ready", ["meta/aapt.json", "meta/aapt/chunk-*/*.json"])
 def test_ctrl_c_is_one_sentence_and_what_there_is_can_be_read(tmp_path, ready):
     """Workers that were still importing once printed a traceback each; later ones played on for a minute."""
-    out, here = tmp_path / "data", Path(__file__).parent
-    root = str(here.parent.parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(out), str(here)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, f"{root}/games"])},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    out = tmp_path / "data"
+    process = interruptible(out, "SlowColour")
     wait_for(lambda: list(out.glob(ready)))
     wait_for(lambda: len(children(process.pid)) >= 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes
@@ -157,6 +163,27 @@ def test_ctrl_c_is_one_sentence_and_what_there_is_can_be_read(tmp_path, ready):
     had = Episodes.open(out)
     assert bool(len(had)) == (out / "meta/info.json").is_file()
     assert all(len(had.frames(i)) == e.length for i, e in enumerate(had.index))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks processes up in /proc")
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_engines_of_the_game_end_with_the_recording(tmp_path, number, left):
+    """Doom's processes once stayed after a recording was killed; of kill -9 the one beside the parent still does."""
+    out, engines = tmp_path / "data", tmp_path / "engines"
+    engines.mkdir()
+    process = interruptible(out, "Engine", ENGINES=str(engines))
+    wait_for(lambda: list(out.glob("meta/aapt/chunk-*/*.json")))
+    wait_for(lambda: len(list(engines.iterdir())) == 3)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    wait_for(lambda: sum(alive(int(engine.name)) for engine in engines.iterdir()) <= left)
+    for engine in engines.iterdir():
+        if alive(int(engine.name)):
+            os.kill(int(engine.name), signal.SIGKILL)
+    if number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert said.startswith("aapt record: stopped by SIGTERM; finished episodes"), said
+        assert len(Episodes.open(out))
 
 
 def test_an_episode_is_given_up_when_the_recording_stops(tmp_path):
