@@ -80,3 +80,9 @@ def frames_of(env: gym.Env, obs, info: dict) -> np.ndarray:
 
 def _is_picture(x) -> bool:
     return isinstance(x, np.ndarray) and x.ndim == 3 and x.shape[2] == 3 and x.dtype == np.uint8
+
+
+def told_by(info: dict, k: int) -> np.ndarray:
+    """float32 [k, names], the carried numbers of each frame of a step; a dream has those of the latent."""
+    told = info.get("carried_frames")
+    return np.repeat(info["carried"][None], k, axis=0) if told is None else told

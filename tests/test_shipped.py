@@ -9,6 +9,8 @@ from gymnasium.utils.env_checker import check_env
 
 import aapt_env  # noqa: F401
 from aapt_env import checkpoint as checkpoints
+from aapt_env.data.episodes import Episodes
+from aapt_env.play import app
 
 WORLDS = sorted(p.parent for p in Path(__file__).parent.parent.glob("checkpoints/*/config.json"))
 pytestmark = pytest.mark.parametrize("folder", WORLDS, ids=lambda p: p.name)
@@ -65,3 +67,13 @@ def test_the_control_changes_the_picture(folder):
             observation = env.step(env.spec_world.control.from_row(row.astype(np.float32)))[0]
         ends.append(observation.astype(float))
     assert np.abs(ends[0] - ends[1]).mean() > 2
+
+
+def test_what_is_played_can_be_recorded(folder, tmp_path, capsys):
+    """With all that a world carries beside its picture."""
+    words = ["--checkpoint", str(folder), "--headless", "--frames", "24", "--record"]
+    assert app.main([*words, "--out", str(tmp_path)]) == 0, capsys.readouterr().err
+    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    episodes = Episodes.open(place)
+    told, spec = episodes.carried(0), checkpoints.read(folder).spec
+    assert len(episodes.frames(0)) >= 24 and (told is None) == (spec.carried is None)

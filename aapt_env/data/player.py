@@ -27,6 +27,7 @@ from aapt_env.data.writer import EpisodeWriter
 from aapt_env.flags import sentence
 from aapt_env.games import make_held
 from aapt_env.spec import ControlSpec, WorldSpec
+from aapt_env.twin import told_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +180,6 @@ def told_of_dream(env: gym.Env, info: dict) -> dict:
     if making is not None:
         told["dream"] = making | {"noise_seed": int(info["seed"])}
     return told
-
-
-def told_by(info: dict, k: int) -> np.ndarray:
-    """float32 [k, names], the carried numbers of each frame of a step; a dream has those of the latent."""
-    told = info.get("carried_frames")
-    return np.repeat(info["carried"][None], k, axis=0) if told is None else told
 
 
 def paid(reward: float, info: dict, k: int) -> np.ndarray:

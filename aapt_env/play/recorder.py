@@ -131,6 +131,7 @@ def _write(writer, latents: list[Latent], extras: dict) -> None:
     first, steps = latents[0], latents[1:]
     unmade = len(steps[-1].frames) - steps[-1].real
     frames = np.concatenate([first.frames[-1:], *(x.frames for x in steps)])
+    told = [x.carried for x in latents if x.carried is not None]
     writer.add(
         frames,
         np.concatenate([np.repeat(x.row[None], len(x.frames), axis=0) for x in steps]),
@@ -141,6 +142,7 @@ def _write(writer, latents: list[Latent], extras: dict) -> None:
         scene=first.scene,
         policy="+".join(sorted({x.by for x in steps})),
         frames_real=len(frames) - unmade,
+        carried=np.concatenate([told[0][-1:], *told[1:]]) if told else None,
         **extras,
         first_latent=first.number,  # of the episode that was played; 0 when recorded from its start
     )

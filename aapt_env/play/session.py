@@ -13,7 +13,7 @@ import numpy as np
 from aapt_env.play.hands import Hands
 from aapt_env.play.inputs import Sample
 from aapt_env.spec import WorldSpec
-from aapt_env.twin import Twin, frames_of
+from aapt_env.twin import Twin, frames_of, told_by
 
 CATCH_UP = 180  # latents that a twin follows at once when it is switched on: half a minute of play
 
@@ -42,6 +42,7 @@ class Latent:
     twin_over: bool = False
     held: frozenset[str] = frozenset()
     rewards: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # one per frame
+    carried: np.ndarray | None = None  # float32 [F, names], of a world that has such numbers
     real: int = 1  # of the frames, how many were made: fewer when the game ended in mid-latent
     score: float = 0.0  # sum of rewards since the reset
     terminated: bool = False
@@ -232,6 +233,7 @@ class Session:
             seed=self.seed,
             paid=self._info.get("reward_source") != "none",
             scene=dict(self._info.get("scene", {})),
+            carried=told_by(self._info, self.spec.k)[-len(frames) :] if self.spec.carried else None,
             twin=twin,
             twin_over=self.twin is not None and self.twin.over,
             **parts,

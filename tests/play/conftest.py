@@ -1,6 +1,7 @@
 """A tiny world for the player: a counter in every frame, keys as control, no game and no network behind it."""
 
 import time
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from aapt_env.play.script import KeyScript
 from aapt_env.play.session import Session, Setup
-from aapt_env.spec import ControlSpec, KeyBinding, WorldSpec
+from aapt_env.spec import CarriedSpec, ControlSpec, KeyBinding, WorldSpec
 
+COUNT = CarriedSpec(names=("count",), middle=(50.0,), spread=(50.0,), reach=(9.0,))
 KEYS = (("left", 0), ("a", 0), ("right", 1), ("d", 1), ("up", 2), ("w", 2), ("down", 3), ("s", 3))
 
 
@@ -31,9 +33,11 @@ class Counting(gym.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 6}
 
-    def __init__(self, spec: WorldSpec, *, seconds=0.0, length=10**9, fail_at=None, start=True):
+    def __init__(
+        self, spec: WorldSpec, *, seconds=0.0, length=10**9, fail_at=None, start=True, told=None
+    ):
         self.spec_world, self.seconds, self.length = spec, seconds, length
-        self.fail_at, self.start = fail_at, start
+        self.fail_at, self.start, self.told = fail_at, start, told
         self.action_space = spec.control.action_space()
         self.observation_space = gym.spaces.Box(0, 255, (spec.height, spec.width, 3), np.uint8)
         self.actions, self.resets = [], []
@@ -45,6 +49,7 @@ class Counting(gym.Env):
         self.resets.append((seed, options))
         scene = {"time": "day", **(options or {}).get("scene", {})}
         info = {"frames": self._frames(1), "scene": scene, "seed": seed}
+        info |= self._told(info["frames"])
         if self.start:
             controls = np.zeros((2, self.spec_world.control.width), np.float32)
             info["start"] = {"seed": 7, "scene": scene, "controls": controls}
@@ -57,8 +62,14 @@ class Counting(gym.Env):
         time.sleep(self.seconds)
         frames = self._frames(self.spec_world.k)
         over = len(self.actions) % self.length == 0
-        info = {"frames": frames, "scene": {"time": "day"}, "seed": 0}
+        info = {"frames": frames, "scene": {"time": "day"}, "seed": 0} | self._told(frames)
         return frames[-1], 1.0, over, False, info
+
+    def _told(self, frames):
+        """The count itself, as a dream tells it (of its latent) or a game (of each frame)."""
+        counts = frames[:, 8, 8, :1].astype(np.float32)
+        each = {"carried_frames": counts} if self.told == "frames" else {"carried": counts[-1]}
+        return each if self.told else {}
 
     def _frames(self, n):
         made = [np.full((16, 16, 3), (self.count + i) % 256, np.uint8) for i in range(n)]
@@ -75,6 +86,8 @@ def spec():
 def make_session(spec):
     def make(seed=3, policy=None, make_twin=None, dream=True, space=None, **env):
         its = counting_spec(space) if space else spec
+        if env.get("told"):
+            its = replace(its, carried=COUNT)
         setup = Setup(
             env=Counting(its, **env),
             spec=its,

@@ -37,6 +37,22 @@ def test_a_recording_is_a_dataset_from_the_frame_on_screen_on(make_session, reco
     assert entry.extras["first_latent"] == 2
 
 
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [("frames", [8.0, *range(9, 29)]), ("latents", [8.0, *np.repeat(range(12, 29, 4), 4)])],
+)
+def test_the_numbers_that_a_world_carries_are_recorded(make_session, tmp_path, told, counts):
+    """A game tells them of each frame, a dream of each latent; such recordings once failed, and were lost."""
+    session = make_session(told=told)
+    recorder = Recorder(tmp_path, session.spec)
+    session.reset()
+    steps(session, recorder, 2)
+    recorder.toggle(session.last)
+    steps(session, recorder, 5)
+    recorder.close()
+    assert Episodes.open(recorder.saved[0]).carried(0).tolist() == [[count] for count in counts]
+
+
 def test_each_reset_begins_an_episode_and_two_recordings_have_two_folders(make_session, recorder):
     session = make_session()
     recorder.toggle(None)
