@@ -63,6 +63,7 @@ def pull(repo: str, revision: str | None = None) -> Path:
             )
     for name in [*config.files, *([CARD] if CARD in there else [])]:
         _try(repo, api.hf_hub_download, repo, name, revision=commit)
+    _whole(folder, config.files)
     return folder
 
 
@@ -87,7 +88,13 @@ def push(folder: Path, repo: str, private: bool = False) -> str:
     loaded = checkpoint.read(folder)
     checkpoint.read_policy(folder, loaded.spec)
     config, _ = checkpoint.read_config(folder)
+    _whole(folder, config.files)
     names = [*config.files, CONFIG, *([CARD] if (folder / CARD).is_file() else [])]
+    if astray := [name for name in names if not _lies_in(folder, name)]:
+        raise ValueError(
+            f"{folder}: {astray[0]} is a link to a file elsewhere, which would go up in its place; put the file "
+            "itself there"
+        )
     api = _api()
     _try(repo, api.create_repo, repo, private=private, exist_ok=True)
     done = _try(
@@ -95,6 +102,22 @@ def push(folder: Path, repo: str, private: bool = False) -> str:
         commit_message=f"{loaded.spec.game}: {loaded.hash[:12]}",
     )  # fmt: skip
     return str(done.commit_url)
+
+
+def _whole(folder: Path, files: dict[str, str]) -> None:
+    """Raises ValueError unless all that config.json names, {name: sha256}, is there, safetensors, and what it says."""
+    from aapt_env.tensors import read_tensors
+
+    for name, digest in files.items():
+        if not name.endswith(".safetensors"):
+            raise ValueError(f"{folder}: config.json names {name!r}, which is no safetensors file")
+        read_tensors(folder, name, digest)
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Whether a file is the folder's own, or a link into the Hub's cache, as a pulled world's are."""
+    blobs = folder.resolve().parent.parent / "blobs"
+    return (folder / name).resolve().parent in (folder.resolve(), blobs)
 
 
 def _api() -> Any:

@@ -290,6 +290,9 @@ class CarriedSpec:
         return len(self.names) + (self.kind in ("place", "walk"))
 
 
+FASTEST = 10_000  # frames per second that a world can have
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorldSpec:
     """A world's rhythm and shapes. Shared by a game, its dataset and its dream."""
@@ -315,8 +318,8 @@ class WorldSpec:
         if not isinstance(self.scenes, dict):
             raise ValueError(f"spec scenes={self.scenes!r}; expected {{attribute: its values}}")
         object.__setattr__(self, "scenes", {n: tuple(v) for n, v in self.scenes.items()})
-        if not isinstance(self.game, str) or not self.game:
-            raise ValueError(f"spec game={self.game!r}; expected a name such as 'driving'")
+        if not isinstance(self.game, str) or not self.game or not self.game.isprintable():
+            raise ValueError(f"spec game={self.game!r:.200}; expected a name such as 'driving'")
         values = [value for attribute in self.scenes.values() for value in attribute]
         if not all(self.scenes.values()) or not all(isinstance(value, str) for value in values):
             raise ValueError(f"spec scenes={self.scenes!r}; expected texts, one or more for each")
@@ -324,6 +327,10 @@ class WorldSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"spec {name}={value!r}; expected a whole number >= 1")
+        if self.frame_fps > FASTEST:
+            raise ValueError(
+                f"spec frame_fps={self.frame_fps}; expected at most {FASTEST:,} frames per second"
+            )
         if self.k not in (1, 2, 4):
             raise ValueError(f"spec k={self.k}; expected 1, 2 or 4 frames per latent")
         if self.height % self.stride or self.width % self.stride:

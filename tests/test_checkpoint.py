@@ -123,6 +123,8 @@ BAD = {
     "spec k": (set_in("spec", "k", value=3), "expected 1, 2 or 4"),
     "spec size": (set_in("spec", "height", value="64"), "height='64'; expected a whole number"),
     "spec game": (set_in("spec", "game", value=5), "game=5; expected a name"),
+    "spec game of a terminal": (set_in("spec", "game", value="a\x1b[31m"), r"game='a.x1b.31m'; expected a name"),
+    "spec fps": (set_in("spec", "frame_fps", value=2**63), "expected at most 10,000 frames per second"),
     "scene values": (set_in("spec", "scenes", "time", value=[1, 2]), "scenes=.*; expected texts"),
     "scene without values": (set_in("spec", "scenes", "time", value=[]), "scenes=.*one or more for each"),
     "no scenes": (set_in("spec", "scenes", value=[]), r"spec scenes=\[\]; expected .* get the checkpoint again"),

@@ -1,8 +1,11 @@
 """Worlds on a Hub, against a stand-in that speaks its protocol on this machine."""
 
 import base64
+import dataclasses
+import hashlib
 import json
 import re
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -163,6 +166,47 @@ def test_names_that_a_stranger_chose(server, tiny, tmp_path, name):
     with pytest.raises(ValueError, match="plain names|no safetensors file"):
         hub.pull("someone/evil")
     assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("notes.txt", "no safetensors file"), ("gone.safetensors", "is missing")]
+)
+def test_what_a_config_names_goes_up_only_where_it_is_of_a_world(
+    server, tiny, tmp_path, name, said
+):
+    """A stranger's config.json once had any file of a folder sent, and made repositories that nobody could pull."""
+    folder = shutil.copytree(tiny, tmp_path / "theirs")
+    (folder / "notes.txt").write_text("mine")
+    config, _ = checkpoint.read_config(folder)
+    files = config.files | {name: hashlib.sha256(b"mine").hexdigest()}
+    checkpoint.write_config(folder, dataclasses.replace(config, files=files))
+    with pytest.raises(ValueError, match=said):
+        hub.push(folder, "someone/theirs")
+    assert "someone/theirs" not in server.repos
+
+
+def test_links_to_files_elsewhere_do_not_go_up(server, tiny, tmp_path):
+    """But a pulled world's files are links into the cache, and it may be pushed on."""
+    folder = shutil.copytree(tiny, tmp_path / "theirs")
+    (tmp_path / "secret").write_text("mine")
+    (folder / "README.md").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match=r"README.md is a link to a file elsewhere"):
+        hub.push(folder, "someone/theirs")
+    hub.push(tiny, "someone/tiny")
+    hub.push(hub.pull("someone/tiny"), "someone/copy")
+    assert server.repos["someone/copy"] == server.repos["someone/tiny"]
+
+
+def test_every_file_that_comes_down_is_the_one_that_was_named(server, tiny):
+    """Those of a newer version too, which this one does not read."""
+    hub.push(tiny, "someone/tiny")
+    there = server.repos["someone/tiny"]
+    config = json.loads(there["config.json"])
+    config["files"]["more.safetensors"] = "0" * 64
+    there["config.json"] = json.dumps(config).encode()
+    there["more.safetensors"] = there["vae.safetensors"]
+    with pytest.raises(ValueError, match="more.safetensors has sha256"):
+        hub.pull("someone/tiny")
 
 
 def test_a_changed_file_is_not_read(server, tiny):

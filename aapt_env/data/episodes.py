@@ -230,7 +230,10 @@ def read_head(root: Path) -> tuple[WorldSpec, dict | None]:
         if newer == files.FORMAT:
             return WorldSpec.from_dict(head["spec"]), head["recipe"]
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(_broken(path, str(error))) from error
+        raise ValueError(
+            f"{path} is damaged ({error}); without it nobody knows what the episodes beside it are: bring it back "
+            "from a copy, or record into another folder"
+        ) from error
     raise ValueError(
         f"{path}: format {newer!r}, this version of aapt_env reads {files.FORMAT}; update aapt_env to read it"
     )

@@ -67,6 +67,10 @@ def write_json(path: Path, content: dict) -> None:
     write(path, json.dumps(content, indent=1).encode())
 
 
+class OtherDatasetError(ValueError):
+    """A folder holds a dataset, and not the one that was asked for."""
+
+
 @contextlib.contextmanager
 def all_or_nothing(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place when all went well, and goes away otherwise."""

@@ -1,7 +1,8 @@
 """Play recorded episodes once more, from their seeds and controls, and compare: games and dreams alike.
 
 The video of a dataset is lossy, so frames are compared by their digests, which were taken before encoding; what differs
-is then measured against the video. A dataset made before there were digests is compared with its video alone.
+is then measured against the video, and a video that cannot be read differs. A dataset made before there were digests is
+compared with its video alone.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ def _first_difference(env: gym.Env, episodes: Episodes, i: int) -> Difference | 
         _, reward, terminated, truncated, info = env.step(action)
         found = stored.frames(first, info["frames"]) or stored.rewards(first, paid(reward, info, k))
         found = found or _ending(episode, first + k - 1, terminated, truncated)
-    return found
+    return found or stored.unreadable()
 
 
 def _action(rows: np.ndarray, control: ControlSpec) -> Any:
@@ -238,6 +239,14 @@ class Stored:
         self.digests, self.paid = episodes.digests(i), episodes.rewards(i)
         self.shown = episodes.frames(i) if self.digests is None else None
         self.before: np.ndarray | None = None  # the last frame that was equal
+
+    def unreadable(self) -> Difference | None:
+        """What is wrong with the video, of which digests say nothing; trainings read it."""
+        try:
+            self.episodes.frames(self.i)
+        except ValueError as error:
+            return Difference(frame=0, what=f"as recorded, but not what is kept: {error}")
+        return None
 
     def frames(self, first: int, frames: np.ndarray) -> Difference | None:
         """The first of `frames` uint8 [n, H, W, 3] that is not the recorded one; `first` is the number of frames[0]."""

@@ -181,7 +181,7 @@ class EpisodeWriter:
         differ = [n for n in wanted | got if wanted.get(n) != got.get(n)]
         if differ:
             said = "; ".join(f"{n} {got.get(n)!r}, asked {wanted.get(n)!r}" for n in differ)
-            raise ValueError(
+            raise files.OtherDatasetError(
                 f"{self.path} holds another dataset ({said}); "
                 "continue it with the same settings, or give another folder"
             )

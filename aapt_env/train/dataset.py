@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aapt_env.data.episodes import Episodes, cores, load_frames
+from aapt_env.data.files import OtherDatasetError
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import Recipe
 
@@ -84,11 +85,15 @@ def _recorded(folder: RunFolder, data: Path, deadline: float) -> bool:
 
     mark.write_text(where)
     left = deadline - time.monotonic()
-    made = record(
-        game=folder.game, out=data, frames=r.frames, height=r.frame[0], width=r.frame[1], k=r.k,
-        max_seconds=r.max_seconds, workers=min(cores(), 1 + r.frames // 10_000),
-        time_limit=None if left == float("inf") else max(left, 1.0),
-    )  # fmt: skip
+    try:
+        made = record(
+            game=folder.game, out=data, frames=r.frames, height=r.frame[0], width=r.frame[1], k=r.k,
+            max_seconds=r.max_seconds, workers=min(cores(), 1 + r.frames // 10_000),
+            time_limit=None if left == float("inf") else max(left, 1.0),
+        )  # fmt: skip
+    except OtherDatasetError:  # since the recording was stopped somebody made one of their own here
+        mark.unlink()
+        return True
     if made.frames < r.frames:
         return False
     mark.unlink()

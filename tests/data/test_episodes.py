@@ -24,6 +24,8 @@ def test_damaged_head(dataset, text):
     (dataset / files.DATASET).write_text(text)
     with pytest.raises(ValueError, match="aapt.json is damaged"):
         Episodes.open(dataset)
+    with pytest.raises(ValueError, match="from a copy, or record into another folder"):
+        Episodes.open(dataset)
 
 
 def test_a_head_of_a_newer_version(dataset):

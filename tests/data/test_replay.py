@@ -95,6 +95,16 @@ def test_one_altered_digest_is_that_frame(dream):
     assert "from the video, which is off by" in second[1]
 
 
+def test_a_video_that_cannot_be_read_is_told(record_colour):
+    """Digests say that the game is the same, and trainings read the video."""
+    out = record_colour(frames=200)
+    place = files.place(out, files.VIDEO, 1)
+    place.write_bytes(place.read_bytes()[:100])
+    verdicts = found(out, game=COLOUR)
+    assert [i for i, verdict in enumerate(verdicts) if verdict] == [1]
+    assert "not what is kept" in verdicts[1][1] and place.name in verdicts[1][1]
+
+
 @pytest.mark.parametrize("row", [0, 8])
 def test_an_altered_control_is_the_frame_after_it(dream, row):
     alter(dream, 0, lambda columns: press(columns, row))

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import aapt_env  # noqa: F401  registers the world
 from aapt_env import checkpoint, cli
+from aapt_env.data.episodes import Episodes
 from aapt_env.train import publish
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import RECIPES, STAGES, recipe
@@ -203,8 +204,6 @@ def test_a_larger_generator_begins_anew_and_another_vae_is_refused(
 
 
 def test_starts_are_places_in_held_out_episodes(trained, dataset):
-    from aapt_env.data.episodes import Episodes
-
     episodes, loaded = Episodes.open(dataset), checkpoint.read(trained / "checkpoint")
     held = {episodes.index[i].seed: i for i in episodes.split()[1]}
     for start in loaded.starts[:6]:
@@ -446,11 +445,26 @@ def test_data_are_recorded_where_there_are_none_and_a_recording_that_was_stopped
             train(rolling, wanted, device="cpu")
     assert not (tmp_path / "runs/gym-Rolling-v0/run.json").exists()
     train(rolling, wanted, device="cpu", stage="autoencode")
-    from aapt_env.data.episodes import Episodes
-
     assert sum(e.length for e in Episodes.open("data/gym-Rolling-v0").index) >= 250
     assert (tmp_path / "runs/gym-Rolling-v0/autoencode" / HOME).is_file()
     assert not (tmp_path / "runs/gym-Rolling-v0/recording").exists()
+
+
+def test_a_dataset_of_ones_own_is_taken_as_it_is_after_a_recording_that_was_stopped(
+    rolling, small, tmp_path, monkeypatch
+):
+    """The stopped one's mark once made every later training refuse a dataset with other settings."""
+    from aapt_env.data.record import record
+
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/gym-Rolling-v0"
+    run.mkdir(parents=True)
+    data = tmp_path / "data/gym-Rolling-v0"
+    (run / "recording").write_text(str(data.resolve()))
+    record(rolling, data, episodes=6, max_seconds=3.1, progress=False)
+    train(rolling, small(), device="cpu", stage="autoencode")
+    assert (run / "autoencode" / HOME).is_file() and not (run / "recording").exists()
+    assert len(Episodes.open(data)) == 6
 
 
 @pytest.mark.parametrize("name", RECIPES)
