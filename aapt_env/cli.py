@@ -1,6 +1,6 @@
 """`aapt`: record, import, replay, export, train, meter, play, eval, bench, ablate, ship, push, pull and games.
 
-`python -m aapt_env.cli` is the same.
+`python -m aapt_env` is the same.
 
 `play`, `eval` and `bench` hand their flags on to a module that can also be run by itself; all else is in `verbs`.
 """

@@ -332,7 +332,7 @@ def test_help_of_every_verb(verb, capsys):
 
 def test_help_and_version_as_a_program():
     def run(*words):
-        command = [sys.executable, "-m", "aapt_env.cli", *words]
+        command = [sys.executable, "-m", "aapt_env", *words]
         return subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=60
         ).stdout

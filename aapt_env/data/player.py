@@ -203,7 +203,7 @@ class _Here(Executor):
 
 
 _player: Player | None = None  # of this process
-GRACE = 1.0  # seconds in which a latent ends, and a game closes
+GRACE = 1.0, 20.0  # seconds in which a latent ends, and at most those in which a game closes
 
 
 def play(index: int) -> int:
@@ -295,8 +295,8 @@ def _follow(sentinel: int) -> None:
     connection.wait([sentinel])
     if _player is not None:
         _player.halted = lambda: True
-        time.sleep(GRACE)
+        time.sleep(GRACE[0])
         closing = threading.Thread(target=_player.env.close, daemon=True)
         closing.start()
-        closing.join(GRACE)
+        closing.join(GRACE[1])
     os._exit(1)

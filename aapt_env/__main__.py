@@ -1,0 +1,7 @@
+"""`python -m aapt_env` is `aapt`."""
+
+import sys
+
+from aapt_env.cli import main
+
+sys.exit(main())
