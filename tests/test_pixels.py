@@ -235,6 +235,9 @@ def test_keys_from_a_file_or_from_the_player(tmp_path):
     for text, said in (
         ("[keys]\nleft = 3", "0 to 2"), ("left = 1", r"no \[keys\]|\['left'\]"), ("[keys", "is no TOML"),
         ('names = ["a"]\n[keys]\nleft = 1', "names"), ("[keys]\nleft = true", "0 to 2"),
+        ("[keys]\nblorp = 1", "there is no key 'blorp'; known are a to z"), ("[keys]\nLeft = 1", "expected 'left'"),
+        ("[keys]\nleft = [0, nan]", "0 to 2, or for a Box"), ("[keys]\nleft = [0, -inf]", "0 to 2, or for a Box"),
+        ('[keys]\nleft = [0, "x"]', "0 to 2, or for a Box"),
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(ValueError, match=said):
@@ -247,6 +250,8 @@ def test_keys_from_a_file_or_from_the_player(tmp_path):
     answers = iter(["d", "a"])
     asked = keymap.ask(wheel, lambda prompt: next(answers))
     assert asked.from_keys({"a"}).tolist() == [-1] and asked.from_keys({"d"}).tolist() == [1]
+    with pytest.raises(ValueError, match="there is no key 'blorp'; known are a to z"):
+        keymap.ask(wheel, lambda prompt: "blorp")
     with pytest.raises(ValueError, match="given twice"):
         keymap.ask(wheel, lambda prompt: "x")
 

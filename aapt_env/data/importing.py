@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aapt_env import keymap
+from aapt_env.binding import bindings_of
 from aapt_env.data import files, footage, foreign
 from aapt_env.data.episodes import Episodes
 from aapt_env.data.footage import Trouble
@@ -167,12 +168,9 @@ def _episode(
 def _with_keys(control: ControlSpec) -> ControlSpec:
     """A control with the keys that are guessed for it."""
     space = control.action_space()
-    bindings = [
-        keymap.KeyBinding(keys=k, index=i, value=v)
-        for k, i, v in keymap.guess(space, control.names)
-    ]
+    bindings = bindings_of(keymap.guess(space, control.names))
     return dataclasses.replace(
-        control, keymap=tuple(bindings) if control.size > 1 or control.space == "Box" else ()
+        control, keymap=bindings if control.size > 1 or control.space == "Box" else ()
     )
 
 
