@@ -82,9 +82,9 @@ def _maker(env_id: str) -> Any:
 class PixelView(gym.Wrapper):
     """Any environment as a game: RGB frames of one size for observations, Box controls in [-1, 1].
 
-    Frames are the observations where those are RGB images, else what `render()` draws, else grey observations, else the
-    one image in a dict of observations. Floats, other integers, grey, RGBA and channels-first are converted. A Box
-    control is scaled by its largest bound, so that 0 stays 0, and clipped into the Box; a Discrete one counts from 0.
+    Frames are the observations where those are RGB images, else what `render()` draws, else grey or RGBA observations,
+    else the one image in a dict of observations. Floats, other integers, grey, RGBA and channels-first are converted. A
+    Box control is scaled by its largest bound, so that 0 stays 0, and clipped into the Box. Discrete ones count from 0.
 
     Args:
         env: made with `render_mode="rgb_array"` where it has that.
@@ -242,7 +242,8 @@ def _source(env: gym.Env) -> tuple[Callable[[Any], Any], float | None]:
     if _channels(space):
         return lambda obs: obs, _white(space)
     if isinstance(space, gym.spaces.Dict):
-        found = [name for name, part in space.items() if _channels(part)]
+        kinds = {name: _channels(part) for name, part in space.items()}
+        found = [name for name in kinds if kinds[name] in (1, 3)] or [n for n in kinds if kinds[n]]
         if len(found) == 1:
             return lambda obs: obs[found[0]], _white(space[found[0]])
     raise ValueError(
@@ -252,14 +253,14 @@ def _source(env: gym.Env) -> tuple[Callable[[Any], Any], float | None]:
 
 
 def _channels(space: gym.Space) -> int:
-    """3 for RGB images, 1 for grey ones, 0 for what is no image."""
+    """3 for RGB images, 1 for grey ones, 4 for RGBA, 0 for what is no image."""
     shape = space.shape or ()
     if not isinstance(space, gym.spaces.Box) or len(shape) not in (2, 3):
         return 0
-    if len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3):
+    if len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
         shape = (*shape[1:], shape[0])
     ranged = space.dtype == np.uint8 or (space.low.min() == 0 and space.high.max() in (1, 255))
-    if not ranged or min(shape[:2]) < LEAST or (len(shape) == 3 and shape[2] not in (1, 3)):
+    if not ranged or min(shape[:2]) < LEAST or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
         return 0
     return shape[2] if len(shape) == 3 else 1
 
