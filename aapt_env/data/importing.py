@@ -17,6 +17,7 @@ from aapt_env.data.episodes import Episodes
 from aapt_env.data.footage import Trouble
 from aapt_env.data.takes import Judge, Take, find
 from aapt_env.data.writer import EpisodeWriter
+from aapt_env.flags import check_size
 from aapt_env.spec import ControlSpec, WorldSpec
 
 
@@ -178,7 +179,6 @@ def _check(fps: int | None, height: int, width: int, max_seconds: float) -> None
     """Raises ValueError for numbers that make no sense."""
     if fps is not None and not 1 <= fps <= 240:
         raise ValueError(f"--fps {fps}: expected 1 to 240")
-    if min(height, width) < 8 or height % 8 or width % 8:
-        raise ValueError(f"frames of {height}x{width} pixels: expected multiples of 8")
+    check_size(height, width)
     if not 0 < max_seconds < float("inf"):
         raise ValueError(f"--max-seconds {max_seconds}: expected a time above 0, in seconds")

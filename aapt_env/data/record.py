@@ -28,6 +28,7 @@ from aapt_env.data import player, policies
 from aapt_env.data.episodes import read_index
 from aapt_env.data.files import DatasetWriteError
 from aapt_env.data.writer import EpisodeWriter
+from aapt_env.flags import check_size
 from aapt_env.games import make_held, repeats, world_spec
 
 DIED = (
@@ -103,8 +104,8 @@ def record(
             `elsewhere`, `random`, `module:function` (see `policies.load`), or several joined by "+". By default
             scripted, or random where there is none.
         seed: base seed; episode i's own seed is derived from it and i.
-        height: pixels, a multiple of 8.
-        width: pixels, a multiple of 8.
+        height: pixels, a multiple of 8 up to 4096.
+        width: the same.
         k: frames per latent; each control is held for k frames. None: 4, or as many as the dream makes.
         max_seconds: of game time; longer episodes are cut there. None means 60.
         time_limit: seconds after which no episode is begun.
@@ -170,8 +171,7 @@ def _check(
     for name, (value, least) in (least_of | {"seed": (seed, 0)}).items():
         if value is not None and value < least:
             raise ValueError(f"{name} {value}: expected a whole number >= {least}")
-    if min(size) < 8 or size[0] % 8 or size[1] % 8:
-        raise ValueError(f"frames of {size[0]}x{size[1]} pixels: expected multiples of 8")
+    check_size(*size)
     if max_seconds is not None and not 0 < max_seconds < float("inf"):
         raise ValueError(f"max_seconds {max_seconds}: expected a time above 0, in seconds")
 
