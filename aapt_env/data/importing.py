@@ -116,7 +116,8 @@ def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> Non
     for a, b in spans:
         shown = foreign.frames(take.video, a, b, judge)
         for moments, pictures, last in _runs(footage.even(shown, rule.fps, rule.size, a), rule):
-            _episode(take, rule, writer, moments, pictures, last and b == spans[-1][1])
+            ends = last and b == spans[-1][1]
+            _episode(take, rule, writer, moments, pictures, ends, judge)
 
 
 def _runs(
@@ -145,8 +146,9 @@ def _episode(
     moments: np.ndarray,
     frames: np.ndarray,
     last: bool,
+    judge: Trouble,
 ) -> None:
-    """Write one episode: whole latents of a run."""
+    """Write one episode: whole latents of a run; none where it was paid what is no number."""
     steps = (len(frames) - 1) // rule.k * rule.k
     control, at = writer.spec.control, moments[:steps]
     rows = np.zeros((steps, control.width), np.float32)
@@ -158,6 +160,9 @@ def _episode(
         place = np.floor((times - at[0]) * rule.fps + 1e-6).astype(int)
         inside = (place >= 0) & (place < steps)
         np.add.at(rewards, place[inside], paid[inside].astype(np.float32))
+    for step in np.flatnonzero(~np.isfinite(rewards))[:1]:
+        where = f"{take.video.path}, {take.name}, {at[step]:.2f} s"
+        return judge(f"{where}: the reward is {rewards[step]}; expected a finite number")
     number = len(writer)
     over = take.terminated and last
     writer.add(
