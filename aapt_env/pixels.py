@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from aapt_env import keymap
+from aapt_env.guard import guarded
+from aapt_env.hold import reward_of
 
 STRETCH = 1.5  # one side against the other, beyond which a picture keeps its aspect
 LEAST = 8  # pixels: what is smaller is a table of numbers, not a picture (MiniGrid's 7x7x3)
@@ -37,18 +39,20 @@ def make(env_id: str, height: int, width: int) -> gym.Env:
     """An environment by its Gymnasium id, as a game.
 
     Raises:
-        ValueError: Gymnasium cannot make it, or it shows no pixels; says why.
+        ValueError: Gymnasium cannot make it, it fails, or it shows no pixels; says why.
     """
     try:
-        if package := home(env_id):
-            importlib.import_module(package)  # importing it registers its environments
-        env = _make_rendering(env_id)
+        with guarded(f"gym:{env_id}", "when it was made", passing=(gym.error.Error, ImportError)):
+            if package := home(env_id):
+                importlib.import_module(package)  # importing it registers its environments
+            env = _make_rendering(env_id)
     except (gym.error.Error, ImportError) as error:
         raise ValueError(
             f"gym:{env_id}: Gymnasium cannot make it: {error}; an id that a package registers is written "
             "gym:PACKAGE:ID"
         ) from error
-    return PixelView(env, height, width)
+    with guarded(f"gym:{env_id}", "when it was asked what it is", passing=(ValueError,)):
+        return PixelView(env, height, width)
 
 
 def home(env_id: str) -> str | None:
@@ -124,7 +128,7 @@ class PixelView(gym.Wrapper):
         if len(got) != 5:
             raise ValueError(f"{self.env}: step gives {len(got)} values, expected 5; {OLD}")
         obs, reward, terminated, truncated, info = got
-        return self._frame(obs), float(reward), bool(terminated), bool(truncated), info
+        return self._frame(obs), reward_of(reward), bool(terminated), bool(truncated), info
 
     def control_mask(self) -> np.ndarray:
         """[height, width] bool: pixels that display the control, where we know the environment."""
