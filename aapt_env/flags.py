@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+LARGEST = 4096  # pixels of a frame's side
 
 
 def parse_count(text: str) -> int:
@@ -102,6 +103,14 @@ def square(size: int | None, height: int | None, width: int | None) -> tuple[int
         raise ValueError("--height and --width go together; --size N is short for both")
     size = 64 if size is None else size
     return (size, size) if height is None or width is None else (height, width)
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises ValueError for pixels of a frame that no world can have, or no machine can hold."""
+    if not all(8 <= side <= LARGEST and side % 8 == 0 for side in (height, width)):
+        raise ValueError(
+            f"frames of {height}x{width} pixels: expected multiples of 8, and at most {LARGEST}"
+        )
 
 
 def load(module: str) -> Any:

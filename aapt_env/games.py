@@ -1,4 +1,4 @@
-"""Games by name, at frame rhythm; and the wrapper that gives any of them the dream's rhythm.
+"""Games by name, at frame rhythm, or in `HoldControl` at the dream's.
 
 `driving` (ours, in `games/aapt_games`), the name of a plugin (an installed package with an entry point in the group
 `aapt_env.games`), `gym:ID` (any Gymnasium environment) or `dream:NAME` (a trained world).
@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
-import os
-import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from aapt_env import pixels
+from aapt_env.entries import import_entry
+from aapt_env.guard import STRANGE, guarded, told
+from aapt_env.hold import HoldControl, fps_of
 from aapt_env.paths import ensure_games, folder_name
 from aapt_env.pixels import PixelView
 from aapt_env.spec import CarriedSpec, ControlSpec, WorldSpec
@@ -31,9 +33,11 @@ __all__ = [
     "known_games",
     "make_game",
     "make_held",
+    "passed_over",
     "world_spec",
 ]
 PLUGINS = "aapt_env.games"  # the entry point group of games in other packages
+OURS = "aapt-env"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,20 @@ class Known:
 
 def known_games() -> dict[str, Known]:
     """{name: Known}: ours, where the games package is installed, then plugins. No game is imported for it."""
+    found: dict[str, Known] = {}
+    for name, known in _claims():
+        found.setdefault(name, known)
+    return found
+
+
+def passed_over() -> list[tuple[str, Known]]:
+    """(name, Known) of plugins that cannot be had, since `known_games` has another game of that name."""
+    known = known_games()
+    return [(name, claim) for name, claim in _claims() if claim != known[name]]
+
+
+def _claims() -> Iterator[tuple[str, Known]]:
+    """Who wants which name: ours first."""
     ensure_games()
     try:
         ours = dict(importlib.import_module("aapt_games").GAMES)
@@ -53,53 +71,23 @@ def known_games() -> dict[str, Known]:
         if error.name != "aapt_games":
             raise
         ours = {}
-    found = {name: Known(entry, "aapt-env") for name, entry in ours.items()}
+    yield from ((name, Known(entry, OURS)) for name, entry in ours.items())
     for point in sorted(entry_points(group=PLUGINS)):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
-        found.setdefault(point.name, Known(point.value, source))
-    return found
+        yield point.name, Known(point.value, source)
 
 
 def describe() -> dict[str, str]:
     """{name: one line about it} of all known games; why, where one cannot be loaded."""
-    lines = {}
-    for name, known in known_games().items():
-        try:
-            lines[name] = _first_line(load_entry(known.entry))
-        except (
-            Exception
-        ) as error:  # somebody else's module: whatever is wrong with it, the others are listed
-            lines[name] = f"cannot be loaded: {type(error).__name__}: {error}"
-    return lines
+    return {name: _line(known.entry) for name, known in known_games().items()}
 
 
-def load_entry(entry: str) -> Any:
-    """`"module:name"` -> the object.
-
-    Raises:
-        ValueError: not of that form, or no such module or name.
-    """
-    module, _, name = entry.partition(":")
-    if not module or not name or module.startswith("."):
-        raise ValueError(f"{entry!r}: expected 'module:name'")
+def _line(entry: str) -> str:
+    """The first line of a game's docstring; of a plugin that fails, however it does, why."""
     try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if not module.startswith(error.name or " "):
-            raise
-        raise ValueError(
-            f"{entry!r}: there is no module {error.name!r}; is its folder on PYTHONPATH?"
-        ) from error
-    except AttributeError as error:
-        raise ValueError(f"{entry!r}: module {module!r} has no {name!r}") from error
-
-
-def load_own(entry: str) -> Any:
-    """`load_entry` of something of the user's: the current folder is searched first."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-        importlib.invalidate_caches()
-    return load_entry(entry)
+        return (import_entry(entry).__doc__ or "").strip().partition("\n")[0]
+    except STRANGE as error:
+        return f"cannot be loaded: {told(error)}"
 
 
 def make_game(name: str, height: int = 64, width: int = 64, device: str = "auto") -> gym.Env:
@@ -116,7 +104,7 @@ def make_game(name: str, height: int = 64, width: int = 64, device: str = "auto"
         An env with observations uint8 [height, width, 3].
 
     Raises:
-        ValueError: an unknown game, or an environment that shows no pixels; says which games there are.
+        ValueError: an unknown game (says which there are), an environment that shows no pixels, or one that fails.
     """
     kind, _, rest = name.partition(":")
     if kind == "gym" and rest:
@@ -130,13 +118,25 @@ def make_game(name: str, height: int = 64, width: int = 64, device: str = "auto"
             f"unknown game {name!r}; known: {known}; any Gymnasium environment is written gym:ID, "
             "such as gym:CarRacing-v3, and a trained world dream:NAME"
         )
+    return _make_known(name, games[name], height, width)
+
+
+def _make_known(name: str, known: Known, height: int, width: int) -> gym.Env:
+    """A game that goes by a name of its own. Raises ValueError: it needs what is not installed, fails, or is none."""
+    whose, ours = f"game {name!r} (of {known.source})", known.source == OURS
+    wanted = "expected a class or function that takes height and width and makes a Gymnasium Env"
+    passing = (ImportError, ValueError) if ours else (ImportError,)  # ours speak in sentences
     try:
-        return load_entry(games[name].entry)(height=height, width=width)
+        with guarded(whose, "when it was made", wanted, passing):
+            made = import_entry(known.entry)(height=height, width=width)
     except ImportError as error:
         raise ValueError(
-            f"game {name!r} (of {games[name].source}) needs {error.name or error}, which is not installed: "
-            f"pip install 'aapt-env[{name}]', or what {games[name].source} says"
+            f"{whose} needs {error.name or error}, which is not installed: "
+            f"pip install 'aapt-env[{name}]', or what {known.source} says"
         ) from error
+    if not isinstance(made, gym.Env):
+        raise ValueError(f"{whose}: {known.entry} makes {made!r:.80}; {wanted}")
+    return made
 
 
 def make_held(
@@ -165,37 +165,37 @@ def world_spec(env: gym.Env, game: str, k: int) -> WorldSpec:
                 f"{game} makes {dream.k} frames per latent, asked for {k}; use k={dream.k}"
             )
         return dataclasses.replace(dream, game=game)
-    if env.has_wrapper_attr("frame_fps"):
-        fps = env.get_wrapper_attr("frame_fps")
-    else:
-        fps = env.metadata.get("render_fps") or 24
-    shape = env.observation_space.shape or ()
-    if len(shape) != 3 or shape[2] != 3:
-        raise ValueError(f"{game}: observations are {env.observation_space}; expected RGB frames")
-    return WorldSpec(
-        game=game,
-        height=int(shape[0]),
-        width=int(shape[1]),
-        control=ControlSpec.of(env),
-        frame_fps=max(1, round(fps)),
-        k=k,
-        carried=CarriedSpec.of(env),
-        scenes=dict(getattr(env.unwrapped, "scenes", {})),
-    )
+    with guarded(game, "when it was asked what it is", passing=(ValueError,)):
+        held = env.has_wrapper_attr("frame_fps")
+        fps = env.get_wrapper_attr("frame_fps") if held else fps_of(env, game)
+        scenes = getattr(env.unwrapped, "scenes", {})
+        shape = env.observation_space.shape or ()
+        if len(shape) != 3 or shape[2] != 3:
+            raise ValueError(
+                f"{game}: observations are {env.observation_space}; expected RGB frames"
+            )
+        return WorldSpec(
+            game=game,
+            height=int(shape[0]),
+            width=int(shape[1]),
+            control=ControlSpec.of(env),
+            frame_fps=max(1, round(fps)),
+            k=k,
+            carried=CarriedSpec.of(env),
+            scenes=dict(scenes) if isinstance(scenes, Mapping) else scenes,
+        )
 
 
 def control_mask(spec: WorldSpec) -> np.ndarray:
     """[H, W] bool: pixels on which the game displays the control; none where it says nothing, or cannot be made."""
     none = np.zeros((spec.height, spec.width), bool)
     try:
-        game = make_game(spec.game, spec.height, spec.width)
+        with contextlib.closing(make_held(spec.game, spec.height, spec.width, spec.k)) as game:
+            game.reset(seed=0)
+            return shown_controls(game, none)
     except (ValueError, gym.error.Error) as error:
         print(f"no mask, the game cannot be made: {' '.join(str(error).split())}")
         return none
-    game.reset(seed=0)
-    found = shown_controls(game, none)
-    game.close()
-    return found
 
 
 def shown_controls(game: gym.Env, none: np.ndarray) -> np.ndarray:
@@ -203,107 +203,6 @@ def shown_controls(game: gym.Env, none: np.ndarray) -> np.ndarray:
     if not game.has_wrapper_attr("control_mask"):
         return none
     return np.asarray(game.get_wrapper_attr("control_mask")(), bool)
-
-
-class HoldControl(gym.Wrapper):
-    """The dream's rhythm for any game: one step holds the control for the k frames of one latent.
-
-    The observation is the last frame. `info` is the game's own plus
-
-    | key | what |
-    |---|---|
-    | `frames` | uint8 [k, H, W, 3], all frames of the latent; at reset the one that is there, k times |
-    | `rewards` | float32 [k], reward of each frame; their sum is the step's reward |
-    | `carried_frames` | float32 [k, names], `info["carried"]` at each of them, of a game that has such numbers |
-    | `frames_real` | how many of `frames` the game made: k, or fewer when it ended in mid-latent; 1 at reset |
-
-    Shapes are the same at reset and in steps: Gymnasium's vector envs stack what is in `info`.
-
-    When the game ends in mid-latent, its last frame is repeated to fill the latent, with reward 0.
-
-    Args:
-        env: a game at frame rhythm, observations uint8 [H, W, 3].
-        k: frames per latent.
-        name: of the game, where another one shall be made of it.
-    """
-
-    def __init__(self, env: gym.Env, k: int = 4, name: str | None = None):
-        super().__init__(env)
-        self.k, self.name = k, name
-        self.carried = CarriedSpec.of(env)
-        self._second: HoldControl | None = None
-        self.frame_fps = max(1, round(env.metadata.get("render_fps") or 24))
-        self.metadata = {**env.metadata, "render_fps": max(1, round(self.frame_fps / k))}
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Reset the game; `info["frames"]` holds its first frame, k times."""
-        obs, info = self.env.reset(seed=seed, options=options)
-        frames = np.repeat(np.array(obs)[None], self.k, axis=0)
-        extra = {"frames": frames, "rewards": np.zeros(self.k, np.float32)}
-        extra |= self._told([info])
-        return np.array(obs), {**info, **extra, "frames_real": 1}
-
-    def step(self, action):
-        """Hold `action` for k frames, or until the game ends."""
-        frames, rewards = [], np.zeros(self.k, np.float32)
-        terminated = truncated = False
-        info: dict = {}
-        infos: list[dict] = []
-        while len(frames) < self.k and not (terminated or truncated):
-            obs, reward, terminated, truncated, info = self.env.step(action)
-            rewards[len(frames)] = reward
-            frames.append(np.array(obs))
-            infos.append(info)
-        real = len(frames)
-        frames += [frames[-1]] * (self.k - real)
-        extra = {"frames": np.stack(frames), "rewards": rewards, "frames_real": real}
-        info = {**info, **extra, **self._told(infos)}
-        return frames[-1], float(rewards.sum()), bool(terminated), bool(truncated), info
-
-    def _told(self, infos: list[dict]) -> dict[str, np.ndarray]:
-        """The numbers of k frames, the last ones repeated where there are fewer; nothing of a game without.
-
-        Raises:
-            ValueError: the game says that it has some, and they are not there, or are none.
-        """
-        if self.carried is None:
-            return {}
-        names, told = self.carried.names, []
-        for info in infos:
-            try:
-                told.append(np.asarray(info["carried"], np.float32))
-            except (KeyError, TypeError, ValueError):
-                told.append(np.zeros(0, np.float32))
-            if told[-1].shape != (len(names),) or not np.isfinite(told[-1]).all():
-                raise ValueError(
-                    f"the game has info['carried'] {info.get('carried')!r:.80}; expected finite numbers for {names}, "
-                    "as its attribute `carried` says"
-                )
-        return {"carried_frames": np.stack(told + [told[-1]] * (self.k - len(told)))}
-
-    def second(self) -> HoldControl:
-        """The same game once more, for whoever plays in both: made when first asked for, closed with this one.
-
-        Where a game says what its `smallest` size is, it has that; where it has a switch `drawn`, it draws nothing
-        but its first frame, since whoever plays it sees its state.
-        """
-        if self._second is None:
-            assert self.name is not None, "a game without a name cannot be made twice"
-            height, width, _ = self.observation_space.shape or (64, 64, 3)
-            smallest = getattr(self.unwrapped, "smallest", None)
-            if isinstance(smallest, int):
-                height = width = smallest
-            game = make_game(self.name, height, width)
-            if getattr(game.unwrapped, "drawn", None) is True:
-                game.unwrapped.drawn = False
-            self._second = HoldControl(game, self.k, self.name)
-        return self._second
-
-    def close(self) -> None:
-        """Close the game, and the second one."""
-        if self._second is not None:
-            self._second.close()
-        super().close()
 
 
 def replayable(name: str) -> bool:
@@ -334,7 +233,3 @@ def _dream(name: str, device: str) -> gym.Env:
             "install aapt_env with all its dependencies"
         ) from error
     return module.AAPTEnv(game=name, device=device)
-
-
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().partition("\n")[0]

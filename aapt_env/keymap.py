@@ -22,7 +22,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.spec import ControlSpec, KeyBinding
+from aapt_env.binding import KeyBinding, keys_of
+from aapt_env.spec import ControlSpec
 
 Binding = tuple[tuple[str, ...], int, float]
 PAIRS = (("left", "right"), ("down", "up"), ("a", "d"), ("s", "w"), ("q", "e"), ("z", "x"))
@@ -39,11 +40,14 @@ LIKE = {
 NUMBERS = "0123456789"
 
 
-def of_env(env: gym.Env, names: tuple[str, ...] = ()) -> list[Binding]:
-    """The keymap of an environment: its own or a wrapper's `keymap`, its `get_keys_to_action()`, or a guess."""
+def of_env(env: gym.Env, names: tuple[str, ...] = ()) -> Any:
+    """The keymap of an environment: its own or a wrapper's `keymap` as it is, its `get_keys_to_action()`, or a guess.
+
+    Of the last two it is a list of bindings; `bindings_of` holds the first against that.
+    """
     game: Any = env.unwrapped
     if env.has_wrapper_attr("keymap"):
-        return list(env.get_wrapper_attr("keymap"))
+        return env.get_wrapper_attr("keymap")
     space = env.action_space
     try:
         table = game.get_keys_to_action()
@@ -105,7 +109,7 @@ def guess(space: gym.Space, names: tuple[str, ...] = ()) -> list[Binding]:
         return [
             *found,
             *idle[:1],
-            *(_keys_of(key) + (i, 1.0) for key, i in (named if names else arrows).items()),
+            *((keys_of(key), i, 1.0) for key, i in (named if names else arrows).items()),
         ]
     if isinstance(space, gym.spaces.MultiBinary):
         size = int(np.prod(space.shape))
@@ -119,7 +123,7 @@ def read(path: Path, control: ControlSpec) -> ControlSpec:
     """The control with the keys (and names) of a keymap file.
 
     Raises:
-        ValueError: the file is missing, no TOML, or names an action that there is not; says what is expected.
+        ValueError: the file is missing, no TOML, or names an action or a key that there is not; says what is expected.
     """
     try:
         data = tomllib.loads(Path(path).read_text())
@@ -146,7 +150,7 @@ def ask(control: ControlSpec, answer=input) -> ControlSpec:
     """The control with keys that the player types in; an empty answer leaves an action without a key.
 
     Raises:
-        ValueError: a key was given twice, or nobody is there to answer.
+        ValueError: a key was given twice, or there is none of that name, or nobody is there to answer.
     """
     bindings: list[KeyBinding] = []
     signs = {"Box": (("+", 1.0), ("-", -1.0))}.get(control.space, (("", 1.0),))
@@ -165,7 +169,7 @@ def ask(control: ControlSpec, answer=input) -> ControlSpec:
             ) from error
         if not typed:
             continue
-        keys = _keys_of(typed)[0]
+        keys = keys_of(typed)
         if any(b.keys == keys for b in bindings):
             raise ValueError(
                 f"key {typed!r} was given twice; expected a key of its own for {name}{sign}"
@@ -184,20 +188,12 @@ def chosen(keys: str | None, control: ControlSpec) -> ControlSpec:
 def _entry(control: ControlSpec, keys: str, what: Any) -> KeyBinding:
     """One line of a keymap file."""
     index, value = what if isinstance(what, list) and len(what) == 2 else (what, 1.0)
-    if isinstance(index, bool) or not isinstance(index, int) or not -1 < index < control.size:
+    numbers = type(index) is int and type(value) in (int, float) and abs(value) < float("inf")
+    if not numbers or not -1 < index < control.size:
         raise ValueError(
             f"key {keys!r} is {what!r}; expected 0 to {control.size - 1}, or for a Box [element, push]"
         )
-    return KeyBinding(keys=_keys_of(keys)[0], index=index, value=value)
-
-
-def _keys_of(text: str) -> tuple[tuple[str, ...]]:
-    """`left+space` -> (("left", "space"),); `idle` is no key."""
-    return (
-        ()
-        if text == "idle"
-        else tuple(sorted(part.strip() for part in text.split("+") if part.strip())),
-    )
+    return KeyBinding(keys=keys_of(keys), index=index, value=value)
 
 
 def _pushes(space: gym.spaces.Box) -> Iterator[Binding]:

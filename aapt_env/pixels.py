@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from aapt_env import keymap
+from aapt_env.guard import guarded
+from aapt_env.hold import reward_of
 
 STRETCH = 1.5  # one side against the other, beyond which a picture keeps its aspect
 LEAST = 8  # pixels: what is smaller is a table of numbers, not a picture (MiniGrid's 7x7x3)
@@ -37,18 +39,20 @@ def make(env_id: str, height: int, width: int) -> gym.Env:
     """An environment by its Gymnasium id, as a game.
 
     Raises:
-        ValueError: Gymnasium cannot make it, or it shows no pixels; says why.
+        ValueError: Gymnasium cannot make it, it fails, or it shows no pixels; says why.
     """
     try:
-        if package := home(env_id):
-            importlib.import_module(package)  # importing it registers its environments
-        env = _make_rendering(env_id)
+        with guarded(f"gym:{env_id}", "when it was made", passing=(gym.error.Error, ImportError)):
+            if package := home(env_id):
+                importlib.import_module(package)  # importing it registers its environments
+            env = _make_rendering(env_id)
     except (gym.error.Error, ImportError) as error:
         raise ValueError(
             f"gym:{env_id}: Gymnasium cannot make it: {error}; an id that a package registers is written "
             "gym:PACKAGE:ID"
         ) from error
-    return PixelView(env, height, width)
+    with guarded(f"gym:{env_id}", "when it was asked what it is", passing=(ValueError,)):
+        return PixelView(env, height, width)
 
 
 def home(env_id: str) -> str | None:
@@ -82,9 +86,9 @@ def _maker(env_id: str) -> Any:
 class PixelView(gym.Wrapper):
     """Any environment as a game: RGB frames of one size for observations, Box controls in [-1, 1].
 
-    Frames are the observations where those are RGB images, else what `render()` draws, else grey observations, else the
-    one image in a dict of observations. Floats, other integers, grey, RGBA and channels-first are converted. A Box
-    control is scaled by its largest bound, so that 0 stays 0, and clipped into the Box; a Discrete one counts from 0.
+    Frames are the observations where those are RGB images, else what `render()` draws, else grey or RGBA observations,
+    else the one image in a dict of observations. Floats, other integers, grey, RGBA and channels-first are converted. A
+    Box control is scaled by its largest bound, so that 0 stays 0, and clipped into the Box. Discrete ones count from 0.
 
     Args:
         env: made with `render_mode="rgb_array"` where it has that.
@@ -124,7 +128,7 @@ class PixelView(gym.Wrapper):
         if len(got) != 5:
             raise ValueError(f"{self.env}: step gives {len(got)} values, expected 5; {OLD}")
         obs, reward, terminated, truncated, info = got
-        return self._frame(obs), float(reward), bool(terminated), bool(truncated), info
+        return self._frame(obs), reward_of(reward), bool(terminated), bool(truncated), info
 
     def control_mask(self) -> np.ndarray:
         """[height, width] bool: pixels that display the control, where we know the environment."""
@@ -242,7 +246,8 @@ def _source(env: gym.Env) -> tuple[Callable[[Any], Any], float | None]:
     if _channels(space):
         return lambda obs: obs, _white(space)
     if isinstance(space, gym.spaces.Dict):
-        found = [name for name, part in space.items() if _channels(part)]
+        kinds = {name: _channels(part) for name, part in space.items()}
+        found = [name for name in kinds if kinds[name] in (1, 3)] or [n for n in kinds if kinds[n]]
         if len(found) == 1:
             return lambda obs: obs[found[0]], _white(space[found[0]])
     raise ValueError(
@@ -252,14 +257,14 @@ def _source(env: gym.Env) -> tuple[Callable[[Any], Any], float | None]:
 
 
 def _channels(space: gym.Space) -> int:
-    """3 for RGB images, 1 for grey ones, 0 for what is no image."""
+    """3 for RGB images, 1 for grey ones, 4 for RGBA, 0 for what is no image."""
     shape = space.shape or ()
     if not isinstance(space, gym.spaces.Box) or len(shape) not in (2, 3):
         return 0
-    if len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3):
+    if len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3, 4):
         shape = (*shape[1:], shape[0])
     ranged = space.dtype == np.uint8 or (space.low.min() == 0 and space.high.max() in (1, 255))
-    if not ranged or min(shape[:2]) < LEAST or (len(shape) == 3 and shape[2] not in (1, 3)):
+    if not ranged or min(shape[:2]) < LEAST or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
         return 0
     return shape[2] if len(shape) == 3 else 1
 

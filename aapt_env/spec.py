@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from aapt_env.binding import KeyBinding, bindings_of
 from aapt_env.strict import strict
 
 FEW = 8  # numbers of an action that are shown when it is wrong
@@ -24,27 +25,6 @@ def array_of(value: Any) -> np.ndarray:
         alone = np.empty((), object)
         alone[()] = value
         return alone
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyBinding:
-    """One key combination and what it does to the control.
-
-    Discrete: holding `keys` chooses action `index` (the longest combination held wins); without any keys, `index` is
-    what happens while none is held. MultiBinary: sets element `index`. Box: adds `value` to element `index` (the sum is
-    clipped to the space).
-    """
-
-    keys: tuple[str, ...]  # names as pygame.key.name gives them: "left", "a", "space"
-    index: int
-    value: float = 1.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "keys", tuple(self.keys))
-        if not all(isinstance(key, str) for key in self.keys):
-            raise ValueError(f"keymap keys {self.keys!r}; expected names such as 'left'")
-        if not isinstance(self.value, (int, float)):
-            raise ValueError(f"keymap value {self.value!r}; expected a number")
 
 
 def _check_settings(settings) -> None:
@@ -114,15 +94,11 @@ class ControlSpec:
             return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else otherwise
 
         space, names = env.action_space, tuple(told("control_names", ()))
-        keymap = tuple(
-            KeyBinding(keys=keys, index=index, value=value)
-            for keys, index, value in told("keymap", ())
-        )
         usual = "vector" if isinstance(space, gym.spaces.Box) else "keys"
         about = dict(
             kind=told("control_kind", usual),
             names=names,
-            keymap=keymap,
+            keymap=bindings_of(told("keymap", ())),
             settings=dict(told("control_settings", {})),
             rest=tuple(told("control_rest", ())),
         )

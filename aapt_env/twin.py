@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from aapt_env.games import HoldControl
+from aapt_env.hold import HoldControl
 from aapt_env.spec import WorldSpec
 
 
@@ -38,8 +38,8 @@ class Twin:
         self.over = False
         for row in np.asarray(start["controls"]):
             action = self.control.from_row(row)
-            obs, _, terminated, truncated, self.info = self.game.env.step(action)
-            self.over = self.over or bool(terminated or truncated)
+            obs, _, terminated, truncated, self.info = self.game.frame(action)
+            self.over = self.over or terminated or truncated
         self.frames = np.array(obs)[None]
         for row in rows:
             self.step(row)

@@ -27,6 +27,7 @@ def calls(monkeypatch):
             "known_games": lambda: {
                 name: types.SimpleNamespace(source=f"of-{name}") for name in ("driving", "maze")
             },
+            "passed_over": lambda: [("maze", types.SimpleNamespace(source="a-copy"))],
         },
         "aapt_env.play": {"main": lambda words: seen.append(("play", words))},
         "aapt_env.evaluate": {"main": lambda words: seen.append(("eval", words)) or 3},
@@ -235,6 +236,7 @@ def test_games_lists_games_and_worlds(calls, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "drive [of-driving; no world yet]" in out and "get lost [of-maze; world here]" in out
     assert "gym:ID" in out and f"{tmp_path}" in out
+    assert "maze         left out: a-copy has a game of this name too" in out
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def shows(**about):
 
 
 RED = np.zeros((16, 24, 3), np.uint8) + np.uint8([200, 0, 0])
+GLASS = np.dstack([RED, np.full((16, 24), 99, np.uint8)])  # RGBA
+SEEN = gym.spaces.Dict(
+    camera=BOX(0, 255, RED.shape, np.uint8), parts=BOX(0, 255, GLASS.shape, np.uint8)
+)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,12 @@ RED = np.zeros((16, 24, 3), np.uint8) + np.uint8([200, 0, 0])
         dict(drawn=RED / 255.0, render_mode="rgb_array"),
         dict(drawn=RED.astype(np.int64), render_mode="rgb_array"),
         dict(drawn=[RED * 0, RED], render_mode="rgb_array"),
-        dict(drawn=np.dstack([RED, np.full((16, 24), 255, np.uint8)]), render_mode="rgb_array"),
+        dict(drawn=GLASS, render_mode="rgb_array"),
+        dict(seen=GLASS, space=BOX(0, 255, GLASS.shape, np.uint8)),
+        dict(seen=GLASS / np.float32(255), space=BOX(0, 1, GLASS.shape, np.float32)),
+        dict(seen=GLASS * 0, space=BOX(0, 255, GLASS.shape, np.uint8), drawn=RED, render_mode="rgb_array"),
+        dict(seen={"camera": RED, "parts": GLASS * 0}, space=SEEN),
+        dict(seen={"parts": GLASS}, space=gym.spaces.Dict(parts=SEEN["parts"])),
         dict(seen=RED[:7, :7], space=BOX(0, 255, (7, 7, 3), np.uint8), drawn=RED, render_mode="rgb_array"),
     ],
 )  # fmt: skip
@@ -235,6 +244,9 @@ def test_keys_from_a_file_or_from_the_player(tmp_path):
     for text, said in (
         ("[keys]\nleft = 3", "0 to 2"), ("left = 1", r"no \[keys\]|\['left'\]"), ("[keys", "is no TOML"),
         ('names = ["a"]\n[keys]\nleft = 1', "names"), ("[keys]\nleft = true", "0 to 2"),
+        ("[keys]\nblorp = 1", "there is no key 'blorp'; known are a to z"), ("[keys]\nLeft = 1", "expected 'left'"),
+        ("[keys]\nleft = [0, nan]", "0 to 2, or for a Box"), ("[keys]\nleft = [0, -inf]", "0 to 2, or for a Box"),
+        ('[keys]\nleft = [0, "x"]', "0 to 2, or for a Box"),
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(ValueError, match=said):
@@ -247,6 +259,8 @@ def test_keys_from_a_file_or_from_the_player(tmp_path):
     answers = iter(["d", "a"])
     asked = keymap.ask(wheel, lambda prompt: next(answers))
     assert asked.from_keys({"a"}).tolist() == [-1] and asked.from_keys({"d"}).tolist() == [1]
+    with pytest.raises(ValueError, match="there is no key 'blorp'; known are a to z"):
+        keymap.ask(wheel, lambda prompt: "blorp")
     with pytest.raises(ValueError, match="given twice"):
         keymap.ask(wheel, lambda prompt: "x")
 

@@ -11,11 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from aapt_env import keymap
+from aapt_env.binding import bindings_of
 from aapt_env.data import files, footage, foreign
 from aapt_env.data.episodes import Episodes
 from aapt_env.data.footage import Trouble
 from aapt_env.data.takes import Judge, Take, find
 from aapt_env.data.writer import EpisodeWriter
+from aapt_env.flags import check_size
 from aapt_env.spec import ControlSpec, WorldSpec
 
 
@@ -114,7 +116,8 @@ def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> Non
     for a, b in spans:
         shown = foreign.frames(take.video, a, b, judge)
         for moments, pictures, last in _runs(footage.even(shown, rule.fps, rule.size, a), rule):
-            _episode(take, rule, writer, moments, pictures, last and b == spans[-1][1])
+            ends = last and b == spans[-1][1]
+            _episode(take, rule, writer, moments, pictures, ends, judge)
 
 
 def _runs(
@@ -143,8 +146,9 @@ def _episode(
     moments: np.ndarray,
     frames: np.ndarray,
     last: bool,
+    judge: Trouble,
 ) -> None:
-    """Write one episode: whole latents of a run."""
+    """Write one episode: whole latents of a run; none where it was paid what is no number."""
     steps = (len(frames) - 1) // rule.k * rule.k
     control, at = writer.spec.control, moments[:steps]
     rows = np.zeros((steps, control.width), np.float32)
@@ -156,6 +160,9 @@ def _episode(
         place = np.floor((times - at[0]) * rule.fps + 1e-6).astype(int)
         inside = (place >= 0) & (place < steps)
         np.add.at(rewards, place[inside], paid[inside].astype(np.float32))
+    for step in np.flatnonzero(~np.isfinite(rewards))[:1]:
+        where = f"{take.video.path}, {take.name}, {at[step]:.2f} s"
+        return judge(f"{where}: the reward is {rewards[step]}; expected a finite number")
     number = len(writer)
     over = take.terminated and last
     writer.add(
@@ -167,12 +174,9 @@ def _episode(
 def _with_keys(control: ControlSpec) -> ControlSpec:
     """A control with the keys that are guessed for it."""
     space = control.action_space()
-    bindings = [
-        keymap.KeyBinding(keys=k, index=i, value=v)
-        for k, i, v in keymap.guess(space, control.names)
-    ]
+    bindings = bindings_of(keymap.guess(space, control.names))
     return dataclasses.replace(
-        control, keymap=tuple(bindings) if control.size > 1 or control.space == "Box" else ()
+        control, keymap=bindings if control.size > 1 or control.space == "Box" else ()
     )
 
 
@@ -180,7 +184,6 @@ def _check(fps: int | None, height: int, width: int, max_seconds: float) -> None
     """Raises ValueError for numbers that make no sense."""
     if fps is not None and not 1 <= fps <= 240:
         raise ValueError(f"--fps {fps}: expected 1 to 240")
-    if min(height, width) < 8 or height % 8 or width % 8:
-        raise ValueError(f"frames of {height}x{width} pixels: expected multiples of 8")
+    check_size(height, width)
     if not 0 < max_seconds < float("inf"):
         raise ValueError(f"--max-seconds {max_seconds}: expected a time above 0, in seconds")

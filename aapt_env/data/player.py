@@ -1,31 +1,19 @@
-"""Play one episode after the other and write each, here or in worker processes."""
+"""Play one episode after the other and write each."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import connection
-from multiprocessing.util import Finalize
-from pathlib import Path
 
-import cv2
 import gymnasium as gym
 import numpy as np
 
 from aapt_env.data import policies
-from aapt_env.data.episodes import read_head
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.flags import sentence
-from aapt_env.games import make_held
+from aapt_env.guard import guarded
 from aapt_env.spec import ControlSpec, WorldSpec
 from aapt_env.twin import told_by
 
@@ -95,10 +83,14 @@ class Player:
 
         Raises:
             Halted: the recording was stopped in mid-episode.
-            ValueError: the checkpoint is no longer the recipe's, or the policy fails.
+            ValueError: the checkpoint is no longer the recipe's, or the policy or the game fails.
         """
         self._check()
         game_seed, policy_seed = episode_seeds(self.recipe.seed, index)
+        with episode(index):
+            return self._play(index, game_seed, policy_seed)
+
+    def _play(self, index: int, game_seed: int, policy_seed: int) -> int:
         name = self._policies[index % len(self._policies)]
         env, dream = self.env, self.env.unwrapped
         control = self.writer.spec.control
@@ -106,7 +98,8 @@ class Player:
             policy = policies.load(name, env)(policy_seed)
         obs, info = env.reset(seed=game_seed, options=options(self.recipe.scene))
         extras = {"game": self.recipe.game, "policy_seed": policy_seed, **told_of_dream(env, info)}
-        scene, k = info.get("scene", {}), self.recipe.k
+        k = self.recipe.k
+        scene = info.get("scene", {}) if self.writer.spec.scenes else {}
         with asking(name, control):
             if hasattr(policy, "reset"):
                 policy.reset(dream)
@@ -155,16 +148,24 @@ class Player:
             )
 
 
+def asking(name: str, control: ControlSpec) -> contextlib.AbstractContextManager:
+    """Where a policy is asked: whatever goes wrong in it becomes one ValueError, which says what is expected."""
+    return guarded(
+        f"policy {name!r}",
+        wanted="expected a function that takes a seed and returns a policy, (observation, info) -> an action of "
+        f"{control.action_space()}",
+    )
+
+
 @contextlib.contextmanager
-def asking(name: str, control: ControlSpec) -> Iterator[None]:
-    """A policy is a stranger's code: whatever goes wrong in it becomes one ValueError, which says what is expected."""
+def episode(index: int) -> Iterator[None]:
+    """Names the episode in which a game or a policy fails: recorded once more, it fails again."""
     try:
         yield
-    except Exception as error:
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    except ValueError as error:
         raise ValueError(
-            f"policy {name!r} failed: {kind}{sentence(error)}; expected a function that takes a seed and returns a "
-            f"policy, (observation, info) -> an action of {control.action_space()}; AAPT_DEBUG=1 shows where it failed"
+            f"episode {index}: {sentence(error)}; finished episodes are kept, and the same command goes on once that "
+            "is repaired"
         ) from error
 
 
@@ -175,6 +176,8 @@ def told_of_dream(env: gym.Env, info: dict) -> dict:
         env: just reset.
         info: what reset told.
     """
+    if not hasattr(env.unwrapped, "spec_world"):
+        return {}
     told = {"start": int(info["start"]["index"])} if "start" in info else {}
     making = getattr(env.unwrapped, "making", None)
     if making is not None:
@@ -191,112 +194,3 @@ def episode_seeds(seed: int, index: int) -> tuple[int, int]:
     """(game seed, policy seed) of episode `index`: 31 bits each."""
     game, policy = np.random.SeedSequence([seed, index]).generate_state(2)
     return int(game >> 1), int(policy >> 1)
-
-
-class _Here(Executor):
-    """Plays in this process, at once."""
-
-    def submit(self, call, /, *args, **kwargs) -> Future:
-        future: Future = Future()
-        future.set_result(call(*args, **kwargs))
-        return future
-
-
-_player: Player | None = None  # of this process
-GRACE = 1.0, 20.0  # seconds in which a latent ends, and at most those in which a game closes
-
-
-def play(index: int) -> int:
-    """`Player.play` of this process's player."""
-    assert _player is not None
-    return _player.play(index)
-
-
-def pool(workers: int, recipe: Recipe, writer: EpisodeWriter, env: gym.Env) -> Executor:
-    """Who plays: this process, or `workers` others."""
-    global _player
-    if workers == 1:
-        _player = Player(recipe, env, writer)
-        return _Here()
-    return _Workers(workers, recipe, str(writer.path))
-
-
-class _Workers(ProcessPoolExecutor):
-    """Worker processes that do not hear Ctrl-C: they stop, in mid-episode, when the parent leaves with an error."""
-
-    def __init__(self, workers: int, recipe: Recipe, out: str):
-        context = multiprocessing.get_context("spawn")
-        self._halt = context.Event()
-        super().__init__(
-            workers,
-            mp_context=context,
-            initializer=_begin_worker,
-            initargs=(recipe, out, self._halt.is_set),
-        )
-
-    def submit(self, call, /, *args, **kwargs) -> Future:
-        with _deaf():  # this is where processes are born
-            return super().submit(call, *args, **kwargs)
-
-    def __exit__(self, kind, error, trace):
-        if kind is not None:
-            self._halt.set()
-        return super().__exit__(kind, error, trace)
-
-
-@contextlib.contextmanager
-def _deaf() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the end; processes begun meanwhile never get a Ctrl-C, not even as they import."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    heard: list[int] = []
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():  # half a birth would be a traceback
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handlers[number] = signal.signal(number, lambda number, _: heard.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if heard:
-        signal.raise_signal(heard[0])
-
-
-def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
-    """Make the game of a worker process, and end the process when its parent ends, however that was killed."""
-    global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
-    one_thread()
-    env = make_held(recipe.game, recipe.height, recipe.width, recipe.k)
-    Finalize(
-        env, env.close, exitpriority=10
-    )  # a process of a pool ends without closing what it made
-    spec, _ = read_head(Path(out))
-    _player = Player(recipe, env, EpisodeWriter(out, spec, gather_every=None), halted)
-
-
-def one_thread() -> None:
-    """Let this process work in one thread: it is one of many, and threads that wait for a core hold up the others."""
-    cv2.setNumThreads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, which dreams and policies load later
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-
-
-def _follow(sentinel: int) -> None:
-    """Wait for the parent's end, give the episode up, close the game, whose engine may be a process, and be gone."""
-    connection.wait([sentinel])
-    if _player is not None:
-        _player.halted = lambda: True
-        time.sleep(GRACE[0])
-        closing = threading.Thread(target=_player.env.close, daemon=True)
-        closing.start()
-        closing.join(GRACE[1])
-    os._exit(1)

@@ -15,7 +15,8 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env.data.elsewhere import Elsewhere
-from aapt_env.games import HoldControl, load_entry, load_own
+from aapt_env.entries import load_entry, load_own
+from aapt_env.hold import HoldControl
 from aapt_env.spec import ControlSpec
 
 LONGEST_HOLD = 10  # latents

@@ -24,10 +24,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aapt_env import keymap
-from aapt_env.data import player, policies
+from aapt_env.data import policies
 from aapt_env.data.episodes import read_index
 from aapt_env.data.files import DatasetWriteError
+from aapt_env.data.player import Recipe
+from aapt_env.data.pool import play, players
 from aapt_env.data.writer import EpisodeWriter
+from aapt_env.flags import check_size
 from aapt_env.games import make_held, repeats, world_spec
 
 DIED = (
@@ -103,8 +106,8 @@ def record(
             `elsewhere`, `random`, `module:function` (see `policies.load`), or several joined by "+". By default
             scripted, or random where there is none.
         seed: base seed; episode i's own seed is derived from it and i.
-        height: pixels, a multiple of 8.
-        width: pixels, a multiple of 8.
+        height: pixels, a multiple of 8 up to 4096.
+        width: the same.
         k: frames per latent; each control is held for k frames. None: 4, or as many as the dream makes.
         max_seconds: of game time; longer episodes are cut there. None means 60.
         time_limit: seconds after which no episode is begun.
@@ -118,8 +121,8 @@ def record(
         What is in the dataset now, and what this call added.
 
     Raises:
-        ValueError: unknown game or policy, a number that makes no sense, or `out` holds another dataset; says what
-            to do.
+        ValueError: unknown game or policy, a number that makes no sense, `out` holds another dataset, or the game or
+            policy fails; says what to do. Episodes that were finished are kept.
         DatasetWriteError: disk full or folder unwritable; what was written is kept.
     """
     begun = time.perf_counter()
@@ -134,7 +137,7 @@ def record(
                 raise ValueError(
                     f"scene {name}={value}: {game} has {dict(spec.scenes) or 'no scenes'}"
                 )
-        recipe = player.Recipe(
+        recipe = Recipe(
             game=game, height=spec.height, width=spec.width, k=k, policy=policies.resolve(policy, env),
             seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
             checkpoint=getattr(env.unwrapped, "checkpoint_hash", None), with_latents=latents,
@@ -147,7 +150,7 @@ def record(
         with _gathered(writer):
             if game.startswith("gym:") and not before and not repeats(env):
                 print(f"{game}: {UNSEEDED}")
-            with player.pool(workers, recipe, writer, env) as pool:
+            with players(workers, recipe, writer, env) as pool:
                 _fill(plan, pool, workers, writer, _bar(game, wanted, progress))
     summary = Summary.of(writer, plan, before, time.perf_counter() - begun)
     if progress:
@@ -170,8 +173,7 @@ def _check(
     for name, (value, least) in (least_of | {"seed": (seed, 0)}).items():
         if value is not None and value < least:
             raise ValueError(f"{name} {value}: expected a whole number >= {least}")
-    if min(size) < 8 or size[0] % 8 or size[1] % 8:
-        raise ValueError(f"frames of {size[0]}x{size[1]} pixels: expected multiples of 8")
+    check_size(*size)
     if max_seconds is not None and not 0 < max_seconds < float("inf"):
         raise ValueError(f"max_seconds {max_seconds}: expected a time above 0, in seconds")
 
@@ -236,9 +238,7 @@ class Plan:
     stop_at: float  # time.perf_counter() after which none is begun
 
     @classmethod
-    def of(
-        cls, writer: EpisodeWriter, recipe: player.Recipe, wanted: Wanted, stop_at: float
-    ) -> Plan:
+    def of(cls, writer: EpisodeWriter, recipe: Recipe, wanted: Wanted, stop_at: float) -> Plan:
         """What is left to do where `writer` writes."""
         return cls(
             lengths={episode.index: episode.length for episode in read_index(writer.path)},
@@ -261,7 +261,7 @@ class Plan:
                 if index in self.lengths:
                     counted += self.lengths[index]
                 elif len(running) < workers and time.perf_counter() < self.stop_at:
-                    running[pool.submit(player.play, index)] = index
+                    running[pool.submit(play, index)] = index
                 else:
                     break
                 index += 1

@@ -88,7 +88,7 @@ class EpisodeWriter:
             The episode's number in the dataset.
 
         Raises:
-            ValueError: a shape does not fit the spec, or `extras` are not JSON.
+            ValueError: a shape does not fit the spec, a reward is no finite number, or `extras` are not JSON.
             DatasetWriteError: disk full or folder unwritable; nothing written before is lost.
         """
         index = self._next if index is None else index
@@ -194,7 +194,7 @@ class EpisodeWriter:
             lerobot.gather(self.path, self.spec, index)
 
     def _check(self, frames, controls, rewards, carried) -> None:
-        """Raises ValueError where a shape does not fit the spec."""
+        """Raises ValueError where a shape does not fit the spec, or a number cannot be learned from."""
         spec, steps = self.spec, len(frames) - 1
         if frames.dtype != np.uint8 or frames.shape[1:] != (spec.height, spec.width, 3):
             raise ValueError(
@@ -208,6 +208,10 @@ class EpisodeWriter:
             )
         if np.shape(rewards) != (steps,):
             raise ValueError(f"rewards {np.shape(rewards)}; expected ({steps},)")
+        for step in np.flatnonzero(~np.isfinite(rewards))[:1]:
+            raise ValueError(
+                f"the reward of frame {step + 1} is {rewards[step]}; expected a finite number"
+            )
         told = None if spec.carried is None else (len(frames), len(spec.carried.names))
         got = None if carried is None else np.shape(carried)
         if got != told:

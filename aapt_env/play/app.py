@@ -61,18 +61,20 @@ class Play:
     """Where the dream begins: the number of a start in the checkpoint, or an image file (its middle is taken)."""
     pose: Annotated[str | None, unless("keys and mouse", "FILE")] = None
     """Of worlds whose control is a pose: a file of poses to replay (JSON, CSV, NPZ, BVH), or webcam."""
-    frames: Annotated[int, unless("no limit in a window, 10 seconds without one", "N")] = 0
+    frames: Annotated[int | None, unless("no limit in a window, 10 seconds without one", "N")] = (
+        None
+    )
     """Stop after so many RGB frames."""
     record: bool = False
     """Record a dataset from the first frame (Tab does it later)."""
     out: Annotated[Path, arg(metavar="DIR")] = Path("recordings")
     """Folder for recordings, videos and contact sheets."""
-    fps: Annotated[float, unless("the world's own", "N")] = 0.0
+    fps: Annotated[float | None, unless("the world's own", "N")] = None
     """Frames per second, 1 to 240."""
-    scale: Annotated[float, unless("what suits the screen", "N")] = 0.0
+    scale: Annotated[float | None, unless("what suits the screen", "N")] = None
     """Screen pixels per frame pixel, 1 to 64."""
     size: Annotated[int, arg(metavar="PIXELS")] = 256
-    """Pixels of the game itself (--real), a multiple of 8."""
+    """Pixels of the game itself (--real), a multiple of 8 up to 4096."""
     keys: Annotated[str | None, unless("the world's own", "FILE")] = None
     """A keymap file (docs/your-own-game.md), or ask, to be asked for each key."""
     headless: bool = False
@@ -111,16 +113,18 @@ class Play:
 
     def _check(self) -> None:
         """Numbers that make no sense."""
-        if self.frames < 0:
-            raise ValueError(f"--frames {self.frames}: expected 0 or more")
+        if self.frames is not None and self.frames < 1:
+            raise ValueError(f"--frames {self.frames}: expected a whole number >= 1")
         for name, most in (("fps", 240), ("scale", 64)):
             value = getattr(self, name)
-            if value and not 1 <= value <= most:
+            if value is not None and not 1 <= value <= most:
                 raise ValueError(f"--{name} {value}: expected 1 to {most}")
         if self.seed is not None and not 0 <= self.seed < SEEDS:
             raise ValueError(f"--seed {self.seed}: expected a whole number from 0 to {SEEDS - 1}")
-        if self.size < 8 or self.size % 8:
-            raise ValueError(f"--size {self.size}: expected a multiple of 8")
+        if not 8 <= self.size <= flags.LARGEST or self.size % 8:
+            raise ValueError(
+                f"--size {self.size}: expected a multiple of 8, and at most {flags.LARGEST}"
+            )
 
     def _film(self, wanted: opening.Wanted) -> None:
         from aapt_env.play import headless  # here, because a window needs no video library
@@ -155,9 +159,9 @@ class Play:
         shown = window.Window(
             runner,
             title=f"{wanted.name} {kind} - aapt",
-            fps=self.fps,
-            scale=self.scale,
-            limit=self.frames,
+            fps=self.fps or 0.0,
+            scale=self.scale or 0.0,
+            limit=self.frames or 0,
             record=self.record,
         )
         try:

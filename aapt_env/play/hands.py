@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import pygame
 
+from aapt_env.binding import bindings_of
 from aapt_env.play.inputs import Inputs, Sample
-from aapt_env.spec import ControlSpec, KeyBinding
+from aapt_env.spec import ControlSpec
 
 Place = Callable[[tuple[int, int]], tuple[float, float] | None]
 
@@ -45,8 +46,12 @@ class Hands(Protocol):
 
 def face_of(hands: Hands) -> ControlSpec:
     """The keys of these hands, as a control that HUD, help card and gamepads know."""
-    keymap = tuple(KeyBinding(keys=keys, index=i, value=value) for keys, i, value in hands.keymap)
-    return ControlSpec(space="MultiBinary", size=len(hands.names), names=hands.names, keymap=keymap)
+    return ControlSpec(
+        space="MultiBinary",
+        size=len(hands.names),
+        names=hands.names,
+        keymap=bindings_of(hands.keymap),
+    )
 
 
 class HandedInputs(Inputs):

@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from aapt_env import games, keymap, paths
+from aapt_env.entries import load_entry
 from aapt_env.fast import AUTO, Fast
 from aapt_env.play.hands import Hands, HandScript
 from aapt_env.play.script import KeyScript
@@ -98,7 +99,7 @@ class GameDriver:
 
     def begin(self, seed: int) -> None:
         """Take a seat after a reset."""
-        self._driver = games.load_entry(self.env.driver_entry)(seed)
+        self._driver = load_entry(self.env.driver_entry)(seed)
         self._driver.reset(self.env)
 
     def __call__(self, obs: np.ndarray, info: dict) -> Any:
@@ -128,14 +129,14 @@ def _hands(wanted: Wanted, game: str, k: int, fps: int) -> Hands | None:
         ValueError: --pose for a game without them, or a file that cannot be replayed.
     """
     entry = games.known_games().get(game)
-    named = entry and getattr(games.load_entry(entry.entry), "hands_entry", None)
+    named = entry and getattr(load_entry(entry.entry), "hands_entry", None)
     if not named:
         if wanted.pose is not None:
             raise ValueError(
                 f"--pose is for worlds whose control is a pose, such as puppet; this is {game}"
             )
         return None
-    hands = games.load_entry(named)()
+    hands = load_entry(named)()
     if wanted.pose is not None:
         hands.replay(wanted.pose, fps / k)
     return hands

@@ -15,7 +15,7 @@ import torch
 
 from aapt_env.data.episodes import Episodes, cores
 from aapt_env.device import pick
-from aapt_env.games import make_game, world_spec
+from aapt_env.games import make_held, world_spec
 from aapt_env.spec import WorldSpec
 from aapt_env.strict import strict
 from aapt_env.train.measure import Measure, free_memory, measure
@@ -145,7 +145,7 @@ def _source(game: str, data: Path, device: torch.device) -> tuple[WorldSpec, int
         episodes = Episodes.open(data)
         return episodes.spec, sum(e.length for e in episodes.index), 1.0
     size = 128 if device.type == "cuda" else cpu().size
-    env = make_game(game, size, size)
+    env = make_held(game, size, size, 1)
     try:
         spec = world_spec(env, game, cpu().k)
         env.action_space.seed(0)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aapt_env import sizes
-from aapt_env.games import load_own
+from aapt_env.entries import load_own
+from aapt_env.guard import guarded
 from aapt_env.model.trunk import TrunkConfig
 from aapt_env.model.vae import VAEConfig
 from aapt_env.spec import WorldSpec
@@ -239,7 +240,7 @@ def recipe(name: str) -> Recipe:
         name: one of RECIPES, or `module:function`, the current folder searched first.
 
     Raises:
-        ValueError: an unknown name, with the known ones; or a function that gives no Recipe.
+        ValueError: an unknown name, with the known ones; or a function that fails, or gives no Recipe.
     """
     if name in RECIPES:
         return RECIPES[name]()
@@ -247,7 +248,11 @@ def recipe(name: str) -> Recipe:
         raise ValueError(
             f"unknown recipe {name!r}; there are {', '.join(RECIPES)}, auto, and module:function, a function of yours"
         )
-    made = load_own(name)()
+    entry = load_own(name)
+    with guarded(
+        f"recipe {name!r}", wanted="expected a function without arguments that returns a Recipe"
+    ):
+        made = entry()
     if not isinstance(made, Recipe):
         raise ValueError(f"recipe {name!r} gives {type(made).__name__}; expected a Recipe")
     return made

@@ -42,7 +42,7 @@ class Record:
     seed: int = 0
     """Every episode's seed derives from this one and the episode's number."""
     size: Annotated[int | None, unless("64", "PIXELS")] = None
-    """Height and width of a square frame, a multiple of 8."""
+    """Height and width of a square frame, a multiple of 8 up to 4096."""
     height: Annotated[int | None, unless("--size", "PIXELS")] = None
     """A multiple of 8; goes with --width."""
     width: Annotated[int | None, unless("--size", "PIXELS")] = None
@@ -173,7 +173,7 @@ class Import:
     fps: Annotated[int | None, unless("the source's", "N")] = None
     """Frames per second; videos are resampled by their timestamps."""
     size: Annotated[int | None, unless("64", "PIXELS")] = None
-    """Height and width of a square frame, a multiple of 8."""
+    """Height and width of a square frame, a multiple of 8 up to 4096."""
     height: Annotated[int | None, unless("--size", "PIXELS")] = None
     """A multiple of 8; goes with --width."""
     width: Annotated[int | None, unless("--size", "PIXELS")] = None

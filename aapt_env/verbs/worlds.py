@@ -106,6 +106,10 @@ class Games:
         for name, text in games.describe().items():
             world = "world here" if paths.folder_name(name) in worlds else "no world yet"
             print(f"  {name:<12} {text} [{known[name].source}; {world}]")
+        for name, other in games.passed_over():
+            print(
+                f"  {name:<12} left out: {other.source} has a game of this name too; its entry point wants another name"
+            )
         print("  gym:ID       any Gymnasium environment with pixels, such as gym:CarRacing-v3")
         print("worlds (aapt play WORLD):")
         for name, folder in worlds.items():

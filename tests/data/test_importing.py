@@ -247,9 +247,10 @@ def test_our_own_datasets_of_a_newer_format(record_colour):
         Episodes.open(head.parent.parent)
 
 
-def test_a_minari_dataset(tmp_path):
+def minari(root, rewards):
+    """Write a dataset of two episodes; returns the second one's actions."""
     h5py = pytest.importorskip("h5py")
-    path = tmp_path / "set/data/main_data.hdf5"
+    path = root / "data/main_data.hdf5"
     path.parent.mkdir(parents=True)
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
@@ -257,12 +258,28 @@ def test_a_minari_dataset(tmp_path):
             group = file.create_group(f"episode_{i}")
             group["observations"] = np.full((22, 20, 30, 3), 50 * i, np.uint8)
             group["actions"] = rng.integers(0, 3, 21)
-            group["rewards"] = np.arange(21.0)
+            group["rewards"] = rewards[i]
             group["terminations"] = np.arange(21) == 20
-        actions = file["episode_1/actions"][:]
+        return file["episode_1/actions"][:]
+
+
+def test_a_minari_dataset(tmp_path):
+    actions = minari(tmp_path / "set", np.arange(42.0).reshape(2, 21) % 21)
     data = import_(tmp_path / "set", name="mine", out=tmp_path / "out")
     assert len(data) == 2 and data.spec.control.space == "Discrete" and data.index[1].terminated
     assert (data.controls(1)[:, 0] == actions[:20]).all() and (
         data.rewards(1) == np.arange(20)
     ).all()
     assert (data.frames(1) > 40).mean() > 0.9
+
+
+def test_rewards_that_are_no_numbers_are_named_and_the_good_part_is_kept(tmp_path):
+    """Training once died of them, in its last stages."""
+    rewards = np.zeros((2, 21))
+    rewards[0, 3] = np.nan
+    minari(tmp_path / "set", rewards)
+    with pytest.raises(ValueError, match="episode_0.*: the reward is nan.*--keep-good goes on"):
+        import_(tmp_path / "set", name="mine", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    kept = import_(tmp_path / "set", name="mine", out=tmp_path / "out", keep_good=True)
+    assert [episode.extras["source"] for episode in kept.index] == ["episode_1"]

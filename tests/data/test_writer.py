@@ -51,6 +51,8 @@ def test_a_writer_continues_what_is_there(tmp_path, spec, episode):
         (dict(frames=np.zeros((1, 16, 24, 3), np.uint8)), "n at least 1"),
         (dict(controls=np.zeros((13, 2))), r"expected \(12, 2\)"),
         (dict(rewards=np.zeros(13)), r"expected \(12,\)"),
+        (dict(rewards=np.r_[np.zeros(7), np.nan, np.zeros(4)]), "reward of frame 8 is nan"),
+        (dict(rewards=np.full(12, np.inf)), "reward of frame 1 is inf; expected a finite number"),
         (dict(note=object()), "JSON"),
         (dict(seed=2**63), "expected a whole number of 64 bits"),  # a table has no room for it
     ],

@@ -84,13 +84,25 @@ def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(trained):
 
 def test_recipes_of_ones_own(monkeypatch, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from aapt_env.train.recipes import smoke as own\ndef none(): return 3\n"
+        "from aapt_env.train.recipes import smoke as own\n"
+        "def none(): return 3\ndef broken(): return 1 / 0\ndef leaving(): raise SystemExit(0)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert recipe("mine:own").name == "smoke"
     with pytest.raises(ValueError, match="gives int; expected a Recipe"):
         recipe("mine:none")
+    for name, said in (
+        ("broken", "ZeroDivisionError: division by zero"),
+        ("leaving", "SystemExit: 0"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"recipe 'mine:{name}' failed: {said}; expected a fun"
+        ):
+            recipe(f"mine:{name}")
+    (tmp_path / "unfinished.py").write_text("raise NotImplementedError('later')")
+    with pytest.raises(ValueError, match="'unfinished:own' failed .*: NotImplementedError: later"):
+        recipe("unfinished:own")
     with pytest.raises(
         ValueError, match="there are smoke, tiny, cpu, gpu, h100, auto, and module:function"
     ):
