@@ -122,10 +122,8 @@ def _clocks(paths: list[Path], judge: Judge) -> list[Clock]:
     """The videos that can be read and have frames of the first one's size."""
     clocks: list[Clock] = []
     for path in paths:
-        try:
-            clock = footage.clock(path)
-        except ValueError as error:
-            judge(str(error))
+        clock = footage.read(path, judge)
+        if clock is None:
             continue
         if clocks and clock.size != clocks[0].size:
             judge(

@@ -1,53 +1,11 @@
 """Videos that others made: time rules everything, and what is wrong is named by file and frame."""
 
-import csv
-from fractions import Fraction
-
 import av
 import numpy as np
 import pytest
 
 from aapt_env.data.importing import import_
-
-MILLISECOND = Fraction(1, 1000)
-CUE = 24  # pixels of the square that tells which key is down
-
-
-def film(path, shown, keys=(), size=(48, 64), codec="libx264rgb"):
-    """A video whose frames tell their own time: grey is 40 x seconds; a square is white while a key is down.
-
-    `shown`: the time of each frame in seconds. `keys`: (from, to) in which the key is down.
-    """
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            codec, rate=1000, options={"qp": "0", "preset": "ultrafast", "bf": "0"}
-        )
-        stream.height, stream.width = size
-        stream.pix_fmt = "rgb24"
-        stream.codec_context.time_base = stream.time_base = MILLISECOND
-        for time in shown:
-            image = np.full((*size, 3), min(250, round(40 * time)), np.uint8)
-            if any(a <= time < b for a, b in keys):
-                image[:CUE, :CUE] = 255
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = round(1000 * time), MILLISECOND
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def table(path, head, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([head, *rows])
-    return path
-
-
-def told(frames):
-    """The seconds that frames tell of."""
-    return frames[:, -8:, -8:].mean((1, 2, 3)) / 40
-
-
-EVEN = np.arange(0, 5, 1 / 24)
+from tests.films import EVEN, film, table, told
 
 
 def test_a_video_and_its_inputs_become_episodes_that_agree(tmp_path, monkeypatch):
