@@ -14,6 +14,7 @@ from aapt_env import keymap
 from aapt_env.data import files, footage, foreign
 from aapt_env.data.episodes import Episodes
 from aapt_env.data.footage import Trouble
+from aapt_env.data.partial import all_or_nothing
 from aapt_env.data.takes import Judge, Take, find
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.spec import ControlSpec, WorldSpec
@@ -71,13 +72,13 @@ def import_(
     name = name or source.stem
     out = _place(name, out)
     _check(fps, height, width, max_seconds)
-    takes, control, rate = find(source, actions, fps, k, camera, judge)
-    control = keymap.chosen(keys, _with_keys(control))
-    rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
-    spec = WorldSpec(
-        game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
-    )
-    with files.all_or_nothing(out) as partial:
+    with all_or_nothing(out) as partial:
+        takes, control, rate = find(source, actions, fps, k, camera, judge)
+        control = keymap.chosen(keys, _with_keys(control))
+        rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
+        spec = WorldSpec(
+            game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
+        )
         with EpisodeWriter(partial, spec, gather_every=0) as writer:
             for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
                 _write(take, rule, writer, judge)
