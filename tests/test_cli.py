@@ -184,17 +184,19 @@ def test_ship_takes_a_world_and_the_meter_beside_it(calls, tmp_path):
 
 def test_import_passes_every_flag_on(monkeypatch, capsys):
     from aapt_env.data import Episodes, importing
+    from aapt_env.data.episodes import Episode
     from aapt_env.spec import ControlSpec, WorldSpec
 
     spec = WorldSpec(game="a", height=8, width=8, control=ControlSpec(space="Discrete", size=1))
-    asked, made = [], Episodes(Path("d"), spec, None, [])
+    parts = [Episode(index=i, length=801, frames_real=801, seed=i) for i in range(2)]
+    asked, made = [], Episodes(Path("d"), spec, None, parts)
     monkeypatch.setattr(importing, "import_", lambda **flags: asked.append(flags) or made)
     line = "import a.mp4 --actions a.csv --name a --out d --fps 30 --size 128 --k 2 --max-seconds 9"
     assert cli.main([*line.split(), "--keys", "k.toml", "--camera", "c", "--keep-good"]) == 0
     expected = dict(source=Path("a.mp4"), actions=Path("a.csv"), name="a", out=Path("d"), fps=30)
     expected |= dict(height=128, width=128, k=2, max_seconds=9.0, keys="k.toml", camera="c")
     assert asked == [expected | dict(keep_good=True)]
-    assert "aapt train a --data d" in capsys.readouterr().out
+    assert "\ntrain it with 'aapt train a --data d'" in capsys.readouterr().out
 
 
 def test_replay_is_1_where_an_episode_differs(monkeypatch, capsys):

@@ -18,8 +18,8 @@ from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
 from aapt_env import __version__
-from aapt_env.data import files
 from aapt_env.data.episodes import Episode, Episodes
+from aapt_env.data.partial import all_or_nothing
 from aapt_env.paths import folder_name
 
 Rhythm = Literal["frame", "step"]
@@ -76,7 +76,7 @@ def export(
     spec, bar = episodes.spec, tqdm(total=len(episodes), unit="episode", disable=None)
     pictures = gym.spaces.Box(0, 255, (spec.height, spec.width, 3), np.uint8)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with files.all_or_nothing(place) as partial, bar:
+    with all_or_nothing(place) as partial, bar:
         (partial / "data").mkdir(parents=True)
         storage = MinariStorage.new(
             partial / "data", pictures, spec.control.action_space(), env_spec(episodes, every), "hdf5",

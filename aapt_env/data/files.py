@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 OURS = ("meta", "data", "videos", "latents")  # folders of a dataset
@@ -69,19 +68,6 @@ def write_json(path: Path, content: dict) -> None:
 
 class OtherDatasetError(ValueError):
     """A folder holds a dataset, and not the one that was asked for."""
-
-
-@contextlib.contextmanager
-def all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when all went well, and goes away otherwise."""
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        yield partial
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def vacant(root: Path) -> None:

@@ -85,10 +85,9 @@ class LeRobot:
                 "file_index": line[f"{key}/file_index"],
             }
             path = self.root / self.info["video_path"].format(video_key=self.camera, **place)
-            try:
-                clock = clocks[path] = clocks.get(path) or footage.clock(path)
-            except ValueError as error:
-                trouble(str(error))
+            if path not in clocks:
+                clocks[path] = footage.read(path, trouble)
+            if (clock := clocks[path]) is None:
                 continue
             begin, end = float(line[f"{key}/from_timestamp"]), float(line[f"{key}/to_timestamp"])
             times = np.asarray(self.rows["timestamp"].take(pa.array(mine)), np.float64) + begin
@@ -205,7 +204,7 @@ class Minari:
                 bool(np.asarray(group["terminations"]).any()) if "terminations" in group else False
             )
             yield dict(
-                name=name, video=Stills(self.path, times, first.shape[:2], len(images), images),
+                name=name, video=Stills(self.path, times, first.shape[:2], images=images),
                 inputs=Inputs(self.path, self.names, times, rows, 1 / self.fps), rewards=(times[:-1], paid),
                 terminated=over,
             )  # fmt: skip

@@ -14,11 +14,18 @@ from aapt_env import keymap
 from aapt_env.binding import bindings_of
 from aapt_env.data import files, footage, foreign
 from aapt_env.data.episodes import Episodes
-from aapt_env.data.footage import Trouble
+from aapt_env.data.footage import GAP, Trouble
+from aapt_env.data.partial import all_or_nothing
 from aapt_env.data.takes import Judge, Take, find
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.flags import check_size
 from aapt_env.spec import ControlSpec, WorldSpec
+
+LONGEST = 60.0  # seconds of an episode
+PARTS = 10  # episodes of a lone recording at least, or fewer of HELD latents
+HELD = 16  # latents that training holds out at least
+LEAST = 2  # latents of an episode that training can use
+ENOUGH = 100  # latents; the longest dreams in training are of 70
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ def import_(
     height: int = 64,
     width: int = 64,
     k: int = 4,
-    max_seconds: float = 60.0,
+    max_seconds: float | None = None,
     keys: str | None = None,
     camera: str | None = None,
     keep_good: bool = False,
@@ -57,7 +64,8 @@ def import_(
         height: pixels; frames are brought to the size by the rule of `pixels`.
         width: pixels.
         k: frames per latent.
-        max_seconds: longer recordings become several episodes.
+        max_seconds: longer recordings become several episodes. None for 60, or where there is one recording only, less
+            if need be, so that training has episodes to hold out.
         keys: a keymap file, or "ask": the keys with which the world will be played.
         camera: which video of a LeRobot dataset; its first by default.
         keep_good: leave out what is wrong instead of stopping at it.
@@ -73,13 +81,15 @@ def import_(
     name = name or source.stem
     out = _place(name, out)
     _check(fps, height, width, max_seconds)
-    takes, control, rate = find(source, actions, fps, k, camera, judge)
-    control = keymap.chosen(keys, _with_keys(control))
-    rule = Rule(fps=fps or rate, size=(height, width), k=k, max_seconds=max_seconds)
-    spec = WorldSpec(
-        game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
-    )
-    with files.all_or_nothing(out) as partial:
+    with all_or_nothing(out) as partial:
+        found, control, rate = find(source, actions, fps, k, camera, judge)
+        takes, control = list(found), keymap.chosen(keys, _with_keys(control))
+        rate = fps or rate
+        longest = _longest(takes, rate, k) if max_seconds is None else max_seconds
+        rule = Rule(fps=rate, size=(height, width), k=k, max_seconds=longest)
+        spec = WorldSpec(
+            game=name, height=height, width=width, control=control, frame_fps=rule.fps, k=k
+        )
         with EpisodeWriter(partial, spec, gather_every=0) as writer:
             for take in tqdm(takes, desc=f"import {name}", unit="recording", disable=None):
                 _write(take, rule, writer, judge)
@@ -107,6 +117,39 @@ def _place(name: str, out: Path | None) -> Path:
     return out
 
 
+def advice(data: Episodes) -> str:
+    """What to do with a dataset that was imported, in one sentence."""
+    k, name = data.spec.k, data.spec.game
+    latents = sorted((episode.length - 1) // k for episode in data.index)
+    if len(latents) < 2 or latents[-2] < LEAST:
+        return (
+            f"it cannot be trained on: expected two episodes of {LEAST * k + 1} frames or more, one of them to be held "
+            "out; import more, or with a smaller --max-seconds"
+        )
+    train = f"train it with 'aapt train {name} --data {data.path}', then play it with 'aapt play {name}'"
+    if sum(latents) < ENOUGH:
+        return f"it is little to train on, expected {ENOUGH * k / data.fps:.0f} s or more: import more, then {train}"
+    return train
+
+
+def _longest(takes: list[Take], fps: int, k: int) -> float:
+    """Seconds of the longest episode: as is usual, or of a lone recording less, where too few would be made of it."""
+    if len(takes) != 1:
+        return LONGEST
+    latents = int(_seconds(takes[0]) * fps / k)
+    parts = min(max(latents // HELD, 2), PARTS)
+    return min(LONGEST, -(-latents // parts) * k / fps)
+
+
+def _seconds(take: Take) -> float:
+    """How much of a recording is shown while its inputs are known; a pause without a frame does not count."""
+    begin, end, times = take.begin, take.end, take.video.times
+    if take.inputs is not None:
+        begin, end = max(begin, take.inputs.times[0]), min(end, take.inputs.end)
+    times = times[(times >= begin - 1e-9) & (times < end)]
+    return float(np.minimum(np.diff(times), GAP).sum())
+
+
 def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> None:
     """Write the episodes of one recording."""
     begin, end, slack = take.begin, min(take.end, take.video.end), rule.k / rule.fps
@@ -123,20 +166,33 @@ def _write(take: Take, rule: Rule, writer: EpisodeWriter, judge: Trouble) -> Non
 def _runs(
     even: Iterator[tuple[float, np.ndarray]], rule: Rule
 ) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Even frames in runs of whole latents, cut at gaps and at the greatest length: (moments, frames, the last?)."""
-    longest = 1 + max(1, int(rule.max_seconds * rule.fps) // rule.k) * rule.k
+    """`_cut`, each run with whether it is the last: (moments, frames, the last?)."""
+    before = None
+    for run in _cut(even, rule):
+        if before is not None:
+            yield *before, False
+        before = run
+    if before is not None:
+        yield *before, True
+
+
+def _cut(
+    even: Iterator[tuple[float, np.ndarray]], rule: Rule
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Even frames in runs of a latent or more, cut at gaps and at the greatest length: (moments, frames)."""
+    longest = 1 + max(1, int(rule.max_seconds * rule.fps + 1e-6) // rule.k) * rule.k
     moments: list[float] = []
     frames: list[np.ndarray] = []
     for moment, frame in even:
         gap = bool(moments) and moment - moments[-1] > 1.5 / rule.fps
         if gap or len(frames) == longest:
             if len(frames) > rule.k:
-                yield np.array(moments), np.stack(frames), False
+                yield np.array(moments), np.stack(frames)
             moments, frames = ([], []) if gap else (moments[-1:], frames[-1:])
         moments.append(moment)
         frames.append(frame)
     if len(frames) > rule.k:
-        yield np.array(moments), np.stack(frames), True
+        yield np.array(moments), np.stack(frames)
 
 
 def _episode(
@@ -180,10 +236,10 @@ def _with_keys(control: ControlSpec) -> ControlSpec:
     )
 
 
-def _check(fps: int | None, height: int, width: int, max_seconds: float) -> None:
+def _check(fps: int | None, height: int, width: int, max_seconds: float | None) -> None:
     """Raises ValueError for numbers that make no sense."""
     if fps is not None and not 1 <= fps <= 240:
         raise ValueError(f"--fps {fps}: expected 1 to 240")
     check_size(height, width)
-    if not 0 < max_seconds < float("inf"):
+    if max_seconds is not None and not 0 < max_seconds < float("inf"):
         raise ValueError(f"--max-seconds {max_seconds}: expected a time above 0, in seconds")

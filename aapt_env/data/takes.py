@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def find(
             f"{source} is not there; expected a video, a folder of videos, or a LeRobot or Minari dataset"
         )
     if source.is_file():
-        return _videos([source], {source: actions} if actions else {}, fps, k, judge)
+        return _videos([source], {source: Path(actions)} if actions else {}, fps, k, judge)
     if actions is not None:
         raise ValueError(
             f"--actions is for a single video; in {source} a table lies beside each, a.csv beside a.mp4"
@@ -94,24 +95,18 @@ def find(
 
 
 def _videos(
-    paths: list[Path], tables: dict[Path, Path | None], fps: int | None, k: int, judge: Judge
+    paths: list[Path], tables: dict[Path, Path], fps: int | None, k: int, judge: Judge
 ) -> tuple[list[Take], ControlSpec, int]:
     """Videos, each with its table or none with any."""
     clocks = _clocks(paths, judge)
     if not clocks:
         raise ValueError(f"{paths[0].parent}: no video of it can be read")
-    slack = k / (fps or clocks[0].fps)
-    found = {
-        c.path: inputs.read(Path(table), c, slack, judge)
-        for c in clocks
-        if (table := tables.get(c.path))
-    }
-    if not found:
+    if not tables:
         print(
             "no table of inputs: the world will be unconditional; it plays, but no key changes it"
         )
         return [Take(name=c.path.name, video=c) for c in clocks], UNCONDITIONAL, clocks[0].fps
-    control, scaled = _scaled(found)
+    control, scaled = _scaled(_tables(clocks, tables, k / (fps or clocks[0].fps), judge))
     takes = [
         Take(name=c.path.name, video=c, inputs=scaled[c.path]) for c in clocks if c.path in scaled
     ]
@@ -122,10 +117,8 @@ def _clocks(paths: list[Path], judge: Judge) -> list[Clock]:
     """The videos that can be read and have frames of the first one's size."""
     clocks: list[Clock] = []
     for path in paths:
-        try:
-            clock = footage.clock(path)
-        except ValueError as error:
-            judge(str(error))
+        clock = footage.read(path, judge)
+        if clock is None:
             continue
         if clocks and clock.size != clocks[0].size:
             judge(
@@ -134,6 +127,31 @@ def _clocks(paths: list[Path], judge: Judge) -> list[Clock]:
             continue
         clocks.append(clock)
     return clocks
+
+
+def _tables(
+    clocks: list[Clock], tables: dict[Path, Path], slack: float, judge: Judge
+) -> dict[Path, Inputs]:
+    """The tables that can be read and have the inputs that most have; of single rows the judge is told later."""
+    found: dict[Path, Inputs] = {}
+    wrong: list[str] = []
+    for clock in clocks:
+        try:
+            found[clock.path] = inputs.read(tables[clock.path], clock, slack)
+        except ValueError as error:
+            wrong.append(str(error))
+    if not found:
+        raise ValueError(wrong[0])
+    usual = Counter(table.names for table in found.values()).most_common(1)[0][0]
+    like = next(table.path for table in found.values() if table.names == usual)
+    for path in [path for path, table in found.items() if table.names != usual]:
+        other = found.pop(path)
+        wrong.append(f"{other.path} has inputs {list(other.names)}, {like} has {list(usual)}")
+    for sentence in wrong:
+        judge(sentence)
+    for clock in clocks if not judge.keep else ():
+        found[clock.path].spans(clock, (0.0, clock.end), slack, judge)
+    return found
 
 
 def _scaled(found: dict[Path, Inputs]) -> tuple[ControlSpec, dict[Path, Inputs]]:

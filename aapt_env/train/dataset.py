@@ -110,7 +110,8 @@ def _check(episodes: Episodes, data: Path, r: Recipe) -> None:
         )
     if len(episodes) < 2:
         raise ValueError(
-            f"{data} has {len(episodes)} episodes; training needs 2 or more, one of them held out: record on"
+            f"{data} has {len(episodes)} episodes; training needs 2 or more, one of them held out: "
+            "record on, or import more"
         )
     if max(episodes.index[i].length for i in split(episodes, r.k)[0]) < 1 + 2 * r.k:
         raise ValueError(

@@ -180,7 +180,10 @@ class Import:
     """A multiple of 8; goes with --height."""
     k: Literal[1, 2, 4] = 4
     """Frames per latent."""
-    max_seconds: Annotated[float, arg(metavar="SECONDS")] = 60.0
+    max_seconds: Annotated[
+        float | None,
+        unless("60; a lone recording's are shorter, so that there are several", "SECONDS"),
+    ] = None
     """Longer recordings become several episodes."""
     keys: Annotated[str | None, unless("guessed from the inputs", "FILE")] = None
     """A keymap file (docs/your-own-game.md) for the world's player, or ask, to be asked for each key."""
@@ -195,12 +198,10 @@ class Import:
         settings["height"], settings["width"] = square(
             settings.pop("size"), self.height, self.width
         )
-        made = flags.load("aapt_env.data.importing").import_(**settings)
+        importing = flags.load("aapt_env.data.importing")
+        made = importing.import_(**settings)
         frames = sum(episode.length for episode in made.index)
-        name = made.spec.game
         print(
             f"{made.path}: {len(made)} episodes, {frames:,} frames, controls {made.spec.control.action_space()}"
         )
-        print(
-            f"train it with 'aapt train {name} --data {made.path}', then play it with 'aapt play {name}'"
-        )
+        print(importing.advice(made))
