@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -22,6 +23,7 @@ from aapt_env.pixels import fit
 KINDS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
 LASTING = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "flv")  # formats that say how long they are
 GAP = 1.0  # seconds without a frame, after which another episode begins
+REMARKS = {"h264": "6", "hevc": "39-40"}  # kinds of units that tell something beside the picture
 CUT = 0.5  # seconds that a whole file may end earlier than it says
 Trouble = Callable[[str], None]  # raises ValueError, or notes what is left out
 
@@ -158,7 +160,7 @@ def _from(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]]:
         return shown[0] < begin - video.pause
 
     if begin > GAP:
-        jump = dropwhile(before, _decoded(video, begin))
+        jump = dropwhile(before, _sound(video, begin))
         try:
             first = next(jump, None)
         except (OSError, av.error.FFmpegError):
@@ -167,11 +169,30 @@ def _from(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]]:
             yield first
             yield from jump
             return
-    yield from dropwhile(before, _decoded(video, 0.0))
+    yield from dropwhile(before, _sound(video, 0.0))
 
 
-def _decoded(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """(time, frame) of what can be decoded, from the key frame before `begin` on.
+def _sound(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """`_decoded`; where that fails, once more without what stands beside the pictures: it may be all that is damaged.
+
+    Raises:
+        FFmpegError: damage of the pictures.
+    """
+    last = -np.inf
+    try:
+        for time, frame in _decoded(video, begin):
+            last = max(last, time)
+            yield time, frame
+    except av.error.FFmpegError:
+        for time, frame in _decoded(video, begin, bare=True):
+            if time > last + 1e-9:
+                yield time, frame
+
+
+def _decoded(
+    video: Clock, begin: float, bare: bool = False
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """(time, frame) of what can be decoded, from the key frame before `begin` on; `bare` without its remarks (SEI).
 
     Frames that build on others from before a cut or a jump are left out.
 
@@ -185,13 +206,17 @@ def _decoded(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]
         base = float(stream.time_base or Fraction(1, 90000))
         if begin:
             container.seek(int((begin + video.start) / base), stream=stream)
+        kinds = REMARKS.get(stream.codec_context.name) if bare else None
+        remarks = (
+            BitStreamFilterContext(f"filter_units=remove_types={kinds}", stream) if kinds else None
+        )
         key, torn, any_yet, last = None, False, False, None
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
                 key = packet.pts if key is None and packet.is_keyframe else key
                 torn = torn or key is None or packet.pts < key
             try:
-                found = packet.decode()
+                found = _pictures(packet, remarks)
             except av.error.FFmpegError as error:
                 if not torn or any_yet:
                     raise
@@ -203,6 +228,14 @@ def _decoded(video: Clock, begin: float) -> Iterator[tuple[float, av.VideoFrame]
                     yield frame.pts * base - video.start, frame
         if last is not None and not any_yet:
             raise last
+
+
+def _pictures(packet: av.Packet, remarks: BitStreamFilterContext | None) -> list[av.VideoFrame]:
+    """What a packet gives, through a filter that takes out its remarks, if any."""
+    if remarks is None or not packet.size:
+        return packet.decode()
+    coder = packet.stream.codec_context
+    return [frame for bare in remarks.filter(packet) for frame in coder.decode(bare)]
 
 
 def even(

@@ -56,7 +56,7 @@ def players(workers: int, recipe: Recipe, writer: EpisodeWriter, env: gym.Env) -
 
 
 class _Workers(ProcessPoolExecutor):
-    """Worker processes that do not hear Ctrl-C: they stop, in mid-episode, when the parent leaves with an error."""
+    """Worker processes, deaf to Ctrl-C and SIGTERM: they stop, in mid-episode, when the parent leaves with an error."""
 
     def __init__(self, workers: int, recipe: Recipe, out: str):
         context = multiprocessing.get_context("spawn")
@@ -103,7 +103,13 @@ def _deaf() -> Iterator[None]:
 def _begin_worker(recipe: Recipe, out: str, halted: Callable[[], bool]) -> None:
     """Make the game of a worker process, and end the process when its parent ends, however that was killed."""
     global _player, _unmade
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent stops us
+    for inherited in range(
+        3, 256
+    ):  # a game's engine would keep the pipe open by which the parent sees us end
+        with contextlib.suppress(OSError):
+            os.set_inheritable(inherited, False)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()

@@ -77,13 +77,14 @@ def open_dataset(folder: RunFolder, data: Path, deadline: float) -> Dataset | No
 
 def _recorded(folder: RunFolder, data: Path, deadline: float) -> bool:
     """Record where there is no dataset, or where the run stopped recording. Returns whether there is enough now."""
-    r, mark, where = folder.recipe, folder.recording, str(data.resolve())
-    stopped = mark.is_file() and mark.read_text() == where
-    if not stopped and (data / "meta" / "aapt.json").is_file():
+    r, mark = folder.recipe, folder.recording
+    where, asked = str(data.resolve()), f"{r.frame} {r.k} {r.max_seconds}"
+    said, _, begun = mark.read_text().partition("\n") if mark.is_file() else ("", "", "")
+    if said != where and (data / "meta" / "aapt.json").is_file():
         return True
     from aapt_env.data.record import record
 
-    mark.write_text(where)
+    mark.write_text(f"{where}\n{begun if said == where else asked}")
     left = deadline - time.monotonic()
     try:
         made = record(
@@ -91,8 +92,10 @@ def _recorded(folder: RunFolder, data: Path, deadline: float) -> bool:
             max_seconds=r.max_seconds, workers=min(cores(), 1 + r.frames // 10_000),
             time_limit=None if left == float("inf") else max(left, 1.0),
         )  # fmt: skip
-    except OtherDatasetError:  # since the recording was stopped somebody made one of their own here
-        mark.unlink()
+    except OtherDatasetError:
+        if said == where and begun != asked:  # the run's own, begun with other settings
+            raise
+        mark.unlink()  # since the recording was stopped somebody made one of their own here
         return True
     if made.frames < r.frames:
         return False

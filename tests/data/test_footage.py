@@ -134,3 +134,22 @@ def test_nothing_is_shown_before_the_first_frame_that_there_is(tmp_path):
     late = ((t, f) for t, f in footage.frames(clock, 0, 5, print) if t > 1.01)
     moments, frames = zip(*footage.even(late, 24, (48, 64), 0.0), strict=True)
     assert abs(moments[0] - told(np.stack(frames[:1]))[0]) < 0.06 and moments[0] > 0.95
+
+
+def test_what_is_damaged_beside_the_pictures_is_no_damage(tmp_path):
+    """Some cameras write remarks (SEI) that end too early; players show such videos, and so they are imported."""
+    path, remark = tmp_path / "camera.mp4", bytes.fromhex("000000010605c80102030480")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"bf": "0"})
+        stream.width = stream.height = 64
+        for i in [*range(48), None]:
+            grey = None if i is None else np.full((64, 64, 3), 4 * i, np.uint8)
+            shown = None if grey is None else av.VideoFrame.from_ndarray(grey, format="rgb24")
+            for packet in stream.encode(shown):
+                noted = av.Packet(remark + bytes(packet))
+                noted.pts, noted.dts, noted.time_base = packet.pts, packet.dts, packet.time_base
+                noted.stream, noted.is_keyframe = stream, packet.is_keyframe
+                container.mux(noted)
+    said: list[str] = []
+    times = [time for time, _ in footage.frames(footage.clock(path), 0.0, 9.0, said.append)]
+    assert not said and np.allclose(times, np.arange(48) / 24)

@@ -166,15 +166,18 @@ def test_ctrl_c_is_one_sentence_and_what_there_is_can_be_read(tmp_path, ready):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks processes up in /proc")
-@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
-def test_engines_of_the_game_end_with_the_recording(tmp_path, number, left):
+@pytest.mark.parametrize(
+    ("number", "left", "send"),
+    [(signal.SIGTERM, 0, os.kill), (signal.SIGTERM, 0, os.killpg), (signal.SIGKILL, 1, os.kill)],
+)
+def test_engines_of_the_game_end_with_the_recording(tmp_path, number, left, send):
     """Doom's processes once stayed after a recording was killed; of kill -9 the one beside the parent still does."""
     out, engines = tmp_path / "data", tmp_path / "engines"
     engines.mkdir()
     process = interruptible(out, "Engine", ENGINES=str(engines))
     wait_for(lambda: list(out.glob("meta/aapt/chunk-*/*.json")))
     wait_for(lambda: len(list(engines.iterdir())) == 3)
-    process.send_signal(number)
+    send(process.pid, number)
     said = process.communicate(timeout=60)[1]
     wait_for(lambda: sum(alive(int(engine.name)) for engine in engines.iterdir()) <= left)
     for engine in engines.iterdir():

@@ -460,9 +460,16 @@ def test_a_dataset_of_ones_own_is_taken_as_it_is_after_a_recording_that_was_stop
     run = tmp_path / "runs/gym-Rolling-v0"
     run.mkdir(parents=True)
     data = tmp_path / "data/gym-Rolling-v0"
-    (run / "recording").write_text(str(data.resolve()))
+    wanted = small()
+    asked = f"{wanted.frame} {wanted.k} {wanted.max_seconds}"
+    (run / "recording").write_text(f"{data.resolve()}\n{asked}")
     record(rolling, data, episodes=6, max_seconds=3.1, progress=False)
-    train(rolling, small(), device="cpu", stage="autoencode")
+    other = dataclasses.replace(
+        wanted, max_seconds=7.1
+    )  # of which the stopped one may well be a part
+    with pytest.raises(ValueError, match="holds another dataset"):
+        train(rolling, other, device="cpu", stage="autoencode")
+    train(rolling, wanted, device="cpu", stage="autoencode")
     assert (run / "autoencode" / HOME).is_file() and not (run / "recording").exists()
     assert len(Episodes.open(data)) == 6
 
