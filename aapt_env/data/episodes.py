@@ -23,6 +23,8 @@ from aapt_env.data import files, video
 from aapt_env.spec import WorldSpec
 from aapt_env.strict import strict
 
+HELD = 16  # latents that a training holds out at least
+
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:

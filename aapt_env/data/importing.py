@@ -13,7 +13,7 @@ from tqdm import tqdm
 from aapt_env import keymap
 from aapt_env.binding import bindings_of
 from aapt_env.data import files, footage, foreign
-from aapt_env.data.episodes import Episodes
+from aapt_env.data.episodes import HELD, Episodes
 from aapt_env.data.footage import GAP, Trouble
 from aapt_env.data.partial import all_or_nothing
 from aapt_env.data.takes import Judge, Take, find
@@ -23,7 +23,6 @@ from aapt_env.spec import ControlSpec, WorldSpec
 
 LONGEST = 60.0  # seconds of an episode
 PARTS = 10  # episodes of a lone recording at least, or fewer of HELD latents
-HELD = 16  # latents that training holds out at least
 LEAST = 2  # latents of an episode that training can use
 ENOUGH = 100  # latents; the longest dreams in training are of 70
 

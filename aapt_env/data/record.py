@@ -32,6 +32,7 @@ from aapt_env.data.pool import play, players
 from aapt_env.data.writer import EpisodeWriter
 from aapt_env.flags import check_size
 from aapt_env.games import make_held, repeats, world_spec
+from aapt_env.spec import WorldSpec
 
 DIED = (
     "a worker process died, killed from outside or out of memory; episodes written so far are kept: "
@@ -132,11 +133,7 @@ def record(
         k = k or (dream.k if dream is not None else 4)
         spec = world_spec(env, game, k)
         spec = dataclasses.replace(spec, control=keymap.chosen(keys, spec.control))
-        for name, value in (scene or {}).items():
-            if value not in spec.scenes.get(name, ()):
-                raise ValueError(
-                    f"scene {name}={value}: {game} has {dict(spec.scenes) or 'no scenes'}"
-                )
+        _check_scene(scene or {}, spec)
         recipe = Recipe(
             game=game, height=spec.height, width=spec.width, k=k, policy=policies.resolve(policy, env),
             seed=seed, max_seconds=60.0 if max_seconds is None else float(max_seconds),
@@ -176,6 +173,14 @@ def _check(
     check_size(*size)
     if max_seconds is not None and not 0 < max_seconds < float("inf"):
         raise ValueError(f"max_seconds {max_seconds}: expected a time above 0, in seconds")
+
+
+def _check_scene(scene: dict[str, str], spec: WorldSpec) -> None:
+    """Raises ValueError for an attribute or a value that the game does not have."""
+    for name, value in scene.items():
+        if value not in spec.scenes.get(name, ()):
+            has = dict(spec.scenes) or "no scenes"
+            raise ValueError(f"scene {name}={value}: {spec.game} has {has}")
 
 
 @contextlib.contextmanager

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aapt_env.data.episodes import Episodes, cores, load_frames
+from aapt_env.data.episodes import HELD, Episodes, cores, load_frames
 from aapt_env.data.files import OtherDatasetError
 from aapt_env.train.folder import RunFolder
 from aapt_env.train.recipes import Recipe
-
-HELD = 16  # latents that are held out at least
 
 
 class Dataset:

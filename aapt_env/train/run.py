@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aapt_env.flags import sentence
@@ -80,8 +81,21 @@ def train(
         print("stopped by the time limit while recording; the same with --resume goes on")
         return
     folder.begin(stage, resume)
-    try:
+    with _room(out):
         stopped = run_stages(training, names, deadline)
+    if stopped:
+        print(f"stopped by the time limit {stopped}; --resume goes on")
+    else:
+        plays = (training.checkpoint / "config.json").is_file()
+        where = f"; the world is in {training.checkpoint}" if plays else "; nothing that plays yet"
+        print(f"trained {', '.join(names)}{where}")
+
+
+@contextlib.contextmanager
+def _room(out: Path) -> Iterator[None]:
+    """A full disk is told in one sentence, with what to do. Raises OSError."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in FULL and "os error 28" not in str(error):
             raise
@@ -89,12 +103,6 @@ def train(
             f"the disk of {out} is full ({sentence(error)}); expected room for states of some 100 MB each: "
             "make room, then the same with --resume goes on from the last state, which is whole"
         ) from error
-    if stopped:
-        print(f"stopped by the time limit {stopped}; --resume goes on")
-    else:
-        plays = (training.checkpoint / "config.json").is_file()
-        where = f"; the world is in {training.checkpoint}" if plays else "; nothing that plays yet"
-        print(f"trained {', '.join(names)}{where}")
 
 
 def run_stages(training: Training, names: list[str], deadline: float) -> str:
